@@ -1,0 +1,43 @@
+"""Gradient descent on lists of parameters and gradients."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from torch import Tensor
+
+from functional_dl._tree import map_leaves
+from functional_dl.sgd import descent
+
+
+class SGD:
+    """p ← p − lr · ∇p, in place, for every parameter p.
+
+    Args:
+        params: The parameters, as `Module.parameters` gives them.
+        grads: Their gradients in the same order, as `Module.grads` gives them.
+        lr: A finite number, not negative, or a 0-d tensor.
+
+    Raises:
+        ValueError: The lists differ in length or their tensors in shape; or lr is negative,
+            infinite, NaN or not 0-d.
+        TypeError: A parameter is no floating tensor, its gradient's dtype differs, or lr is no
+            number.
+    """
+
+    def __init__(
+        self, params: Sequence[Tensor], grads: Sequence[Tensor], lr: float | Tensor
+    ) -> None:
+        self._params, self._grads, self._descend = params, grads, descent("SGD", lr)
+        # Only for its errors.
+        map_leaves("SGD", lambda p, _: p, dict(enumerate(params)), dict(enumerate(grads)))
+
+    def step(self) -> None:
+        """Changes every parameter, by the gradient accumulated so far."""
+        for p, g in zip(self._params, self._grads, strict=True):
+            self._descend(p, g, out=p)
+
+    def zero_grad(self) -> None:
+        """Sets every gradient to zero."""
+        for g in self._grads:
+            g.zero_()

@@ -1,0 +1,80 @@
+"""The contract: what a layer and a loss are.
+
+A layer is three pure functions over an explicit dict of parameters:
+
+    init(generator=None, *, dtype=None, device=None) -> params
+    apply(params, x) -> y                        forward
+    vjp(params, x) -> (y, pullback)              forward, and the way back
+    pullback(gy, *, wrt_input=True) -> (grads, gx)
+
+`vjp` means what it means in `jax.vjp` and `torch.func.vjp`: `pullback` takes a cotangent gy of the
+output to `grads`, of the structure of params, and to gx, which is like x, or None with
+wrt_input=False. What the way back needs is kept in that closure and nowhere else, so a pullback
+may be called any number of times and gives the same answer.
+
+A loss is two pure functions of a prediction y and a target t:
+
+    apply(y, t) -> value                         a scalar
+    vjp(y, t) -> (value, pullback)
+    pullback() -> gy                             the gradient of value with respect to y
+
+Nothing that is passed in is changed, and nothing but `init` draws random numbers. Whatever keeps
+to this is a layer or a loss, whoever wrote it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple, Protocol, TypeAlias
+
+import torch
+from torch import Tensor
+
+Params: TypeAlias = dict[str, Any]
+"""Nested dicts whose leaves are tensors, named as torch.nn names them."""
+
+LossPullback: TypeAlias = Callable[[], Tensor]
+"""Gives the gradient with respect to the prediction."""
+
+
+class Init(Protocol):
+    """Draws params from the generator, or from torch's global one."""
+
+    def __call__(
+        self,
+        generator: torch.Generator | None = None,
+        *,
+        dtype: torch.dtype | None = None,
+        device: torch.device | str | None = None,
+    ) -> Params: ...
+
+
+class Pullback(Protocol):
+    """Takes a cotangent of the output to those of params and input."""
+
+    def __call__(self, gy: Tensor, *, wrt_input: bool = True) -> tuple[Params, Tensor | None]: ...
+
+
+class Layer(NamedTuple):
+    """A differentiable function of params and an input."""
+
+    init: Init
+    apply: Callable[[Params, Tensor], Tensor]
+    vjp: Callable[[Params, Tensor], tuple[Tensor, Pullback]]
+
+
+class Loss(NamedTuple):
+    """A differentiable function of a prediction and a target."""
+
+    apply: Callable[[Tensor, Tensor], Tensor]
+    vjp: Callable[[Tensor, Tensor], tuple[Tensor, LossPullback]]
+
+
+def no_params(
+    generator: torch.Generator | None = None,
+    *,
+    dtype: torch.dtype | None = None,
+    device: torch.device | str | None = None,
+) -> Params:
+    """The init of a layer without params."""
+    return {}
