@@ -1,16 +1,7 @@
-"""Deep learning without autograd: pure functions on PyTorch tensors, every gradient by hand.
+"""Deep learning without autograd: pure functions on PyTorch tensors, each gradient by hand.
 
-`contract` says what a layer and a loss are. The layers are `linear`, `relu`, `tanh` and
-`sequential`, the loss is `mse`, the optimizer is `sgd`, and `value_and_grad` joins a model and a
-loss. `functional_dl.compat` is the same as stateful modules.
-
-    model = fdl.sequential(fdl.linear(2, 25), fdl.relu(), fdl.linear(25, 2))
-    loss_and_grads = fdl.value_and_grad(model, fdl.mse())
-
-    params = model.init(torch.Generator().manual_seed(0))
-    for inputs, targets in batches:
-        loss, grads = loss_and_grads(params, inputs, targets)
-        params = fdl.sgd(params, grads, lr=0.1)
+`contract` says what a layer and a loss are; a layer's file holds its formulas. The same as
+stateful modules is `functional_dl.compat`.
 """
 
 from functional_dl.contract import Init, Layer, Loss, LossPullback, Params, Pullback

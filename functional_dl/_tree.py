@@ -4,8 +4,6 @@ By hand, and not with a library for pytrees: optree sorts the keys of every dict
 5 % of a small network's step, and its errors don't name the function.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 from torch import Tensor

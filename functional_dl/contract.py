@@ -22,8 +22,6 @@ Nothing that is passed in is changed, and nothing but `init` draws random number
 to this is a layer or a loss, whoever wrote it.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any, NamedTuple, Protocol, TypeAlias
 
@@ -33,6 +31,10 @@ from torch import Tensor
 Params: TypeAlias = dict[str, Any]
 """Nested dicts whose leaves are tensors, named as torch.nn names them."""
 
+Generator: TypeAlias = torch.Generator | None
+Dtype: TypeAlias = torch.dtype | None
+Device: TypeAlias = torch.device | str | None
+
 LossPullback: TypeAlias = Callable[[], Tensor]
 """Gives the gradient with respect to the prediction."""
 
@@ -41,11 +43,7 @@ class Init(Protocol):
     """Draws params from the generator, or from torch's global one."""
 
     def __call__(
-        self,
-        generator: torch.Generator | None = None,
-        *,
-        dtype: torch.dtype | None = None,
-        device: torch.device | str | None = None,
+        self, generator: Generator = None, *, dtype: Dtype = None, device: Device = None
     ) -> Params: ...
 
 
@@ -68,13 +66,3 @@ class Loss(NamedTuple):
 
     apply: Callable[[Tensor, Tensor], Tensor]
     vjp: Callable[[Tensor, Tensor], tuple[Tensor, LossPullback]]
-
-
-def no_params(
-    generator: torch.Generator | None = None,
-    *,
-    dtype: torch.dtype | None = None,
-    device: torch.device | str | None = None,
-) -> Params:
-    """The init of a layer without params."""
-    return {}

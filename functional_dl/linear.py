@@ -9,7 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from functional_dl._errors import not_floating, not_keyed, not_like
-from functional_dl.contract import Layer, Params, Pullback
+from functional_dl.contract import Device, Dtype, Generator, Layer, Params, Pullback
 
 
 def linear(in_features: int, out_features: int, bias: bool = True) -> Layer:
@@ -42,12 +42,7 @@ def linear(in_features: int, out_features: int, bias: bool = True) -> Layer:
     if bias:
         shapes["bias"] = (out_features,)
 
-    def init(
-        generator: torch.Generator | None = None,
-        *,
-        dtype: torch.dtype | None = None,
-        device: torch.device | str | None = None,
-    ) -> Params:
+    def init(generator: Generator = None, *, dtype: Dtype = None, device: Device = None) -> Params:
         # Both are 1/√A; the weight's is rounded as in torch.nn.Linear, which shows in float64.
         weight_bound = math.sqrt(3) * (math.sqrt(1 / 3) / math.sqrt(in_features))
         bounds = {"weight": weight_bound, "bias": 1 / math.sqrt(in_features)}

@@ -6,8 +6,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from functional_dl._errors import not_floating, not_keyed, not_like
-from functional_dl.contract import Layer, Params, Pullback, no_params
+from functional_dl._elementwise import elementwise
+from functional_dl.contract import Layer
 
 # For a number of so many bytes, an integer that holds its bits.
 _BITS = {2: torch.int16, 4: torch.int32, 8: torch.int64}
@@ -31,30 +31,12 @@ def relu() -> Layer:
         TypeError: The layer raises it for tensors that are not floating or differ in dtype.
     """
 
-    def vjp(params: Params, x: Float[Tensor, "*N"]) -> tuple[Float[Tensor, "*N"], Pullback]:
-        if params != {}:
-            raise not_keyed("relu", "params", params, ())
-        if not x.is_floating_point():
-            raise not_floating("relu", "x", x)
-        y = x.relu()
+    def backward(gy: Float[Tensor, "*N"], y: Float[Tensor, "*N"]) -> Float[Tensor, "*N"]:
+        if not torch.compiler.is_compiling() and torch.is_inference_mode_enabled():
+            # The same on the bits, with no branch for each element. Integers carry no derivative,
+            # so it is done only where nothing can be differentiated once more.
+            bits = _BITS[y.element_size()]
+            return (gy.view(bits) * y.abs().view(bits).sign_()).view(gy.dtype)
+        return gy.where(y.bool(), 0)
 
-        def pullback(
-            gy: Float[Tensor, "*N"], *, wrt_input: bool = True
-        ) -> tuple[Params, Float[Tensor, "*N"] | None]:
-            if gy.shape != y.shape or gy.dtype != y.dtype:
-                raise not_like("relu", "the cotangent", gy, y.dtype, y.shape)
-            if not wrt_input:
-                return {}, None
-            # The choice as integers, without a branch for each element. They carry no derivative,
-            # so only where nothing can be differentiated once more.
-            if not torch.compiler.is_compiling() and torch.is_inference_mode_enabled():
-                bits = _BITS[y.element_size()]
-                return {}, (gy.view(bits) * y.abs().view(bits).sign_()).view(gy.dtype)
-            return {}, gy.where(y.bool(), 0)
-
-        return y, pullback
-
-    def apply(params: Params, x: Float[Tensor, "*N"]) -> Float[Tensor, "*N"]:
-        return vjp(params, x)[0]
-
-    return Layer(no_params, apply, vjp)
+    return elementwise("relu", Tensor.relu, backward)

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from functional_dl._errors import not_keyed, not_like
-from functional_dl.contract import Layer, Params, Pullback
+from functional_dl.contract import Device, Dtype, Generator, Layer, Params, Pullback
 
 
 def sequential(*layers: Layer) -> Layer:
@@ -32,12 +31,7 @@ def sequential(*layers: Layer) -> Layer:
             raise TypeError(f"sequential: expected layer {i} to be a Layer, got {layer!r}")
     named = {str(i): layer for i, layer in enumerate(layers)}
 
-    def init(
-        generator: torch.Generator | None = None,
-        *,
-        dtype: torch.dtype | None = None,
-        device: torch.device | str | None = None,
-    ) -> Params:
+    def init(generator: Generator = None, *, dtype: Dtype = None, device: Device = None) -> Params:
         return {k: f.init(generator, dtype=dtype, device=device) for k, f in named.items()}
 
     def vjp(params: Params, x: Float[Tensor, "..."]) -> tuple[Float[Tensor, "..."], Pullback]:

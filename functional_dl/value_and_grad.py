@@ -1,7 +1,5 @@
 """A model and a loss as one function, which gives the value and the gradients."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 from torch import Tensor
