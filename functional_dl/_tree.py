@@ -5,16 +5,20 @@ By hand, and not with a library for pytrees: optree sorts the keys of every dict
 """
 
 from collections.abc import Callable
+from typing import Any
 
 from torch import Tensor
 
 from functional_dl._errors import not_floating, not_keyed, not_like
-from functional_dl.contract import Params
 
 
 def map_leaves(
-    where: str, f: Callable[[Tensor, Tensor], Tensor], params: Params, grads: Params, path: str = ""
-) -> Params:
+    where: str,
+    f: Callable[[Tensor, Tensor], Tensor],
+    params: dict[Any, Any],
+    grads: dict[Any, Any],
+    path: str = "",
+) -> dict[Any, Any]:
     """f(p, g) for every leaf p of params and its gradient g, structured as params are.
 
     Raises:
@@ -23,7 +27,7 @@ def map_leaves(
     """
     if not isinstance(grads, dict) or grads.keys() != params.keys():
         raise not_keyed(where, f"grads{path}", grads, params)
-    new: Params = {}
+    new: dict[Any, Any] = {}
     for k, p in params.items():
         g = grads[k]
         if isinstance(p, dict):

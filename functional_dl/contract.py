@@ -23,7 +23,7 @@ to this is a layer or a loss, whoever wrote it.
 """
 
 from collections.abc import Callable
-from typing import Any, NamedTuple, Protocol, TypeAlias
+from typing import Any, NamedTuple, Protocol, TypeAlias, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -39,6 +39,7 @@ LossPullback: TypeAlias = Callable[[], Tensor]
 """Gives the gradient with respect to the prediction."""
 
 
+@runtime_checkable
 class Init(Protocol):
     """Draws params from the generator, or from torch's global one."""
 
@@ -47,6 +48,7 @@ class Init(Protocol):
     ) -> Params: ...
 
 
+@runtime_checkable
 class Pullback(Protocol):
     """Takes a cotangent of the output to those of params and input."""
 

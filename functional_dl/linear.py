@@ -65,8 +65,8 @@ def linear(in_features: int, out_features: int, bias: bool = True) -> Layer:
 
         weight = params["weight"]
         rows = x if x.dim() == 2 else x.reshape(-1, in_features)
-        # PyTorch adds b within the product here, which rounds once less, and nowhere else.
-        fused = bias and (rows is x or x.is_contiguous())
+        # Where PyTorch adds b within the product, which rounds once less.
+        fused = bias and (rows is x or (x.is_contiguous() and params["bias"].is_contiguous()))
         if fused:
             y = torch.addmm(params["bias"], rows, weight.t())
         elif bias:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from jaxtyping import Float
 from torch import Tensor
 
@@ -34,7 +36,7 @@ def sequential(*layers: Layer) -> Layer:
     def init(generator: Generator = None, *, dtype: Dtype = None, device: Device = None) -> Params:
         return {k: f.init(generator, dtype=dtype, device=device) for k, f in named.items()}
 
-    def vjp(params: Params, x: Float[Tensor, "..."]) -> tuple[Float[Tensor, "..."], Pullback]:
+    def vjp(params: Params, x: Float[Tensor, ...]) -> tuple[Float[Tensor, ...], Pullback]:
         check(params)
         y = x
         pullbacks: dict[str, Pullback] = {}
@@ -42,19 +44,19 @@ def sequential(*layers: Layer) -> Layer:
             y, pullbacks[k] = f.vjp(params[k], y)
 
         def pullback(
-            gy: Float[Tensor, "..."], *, wrt_input: bool = True
-        ) -> tuple[Params, Float[Tensor, "..."] | None]:
+            gy: Float[Tensor, ...], *, wrt_input: bool = True
+        ) -> tuple[Params, Float[Tensor, ...] | None]:
             if not pullbacks and (gy.shape != y.shape or gy.dtype != y.dtype):
                 raise not_like("sequential", "the cotangent", gy, y.dtype, y.shape)
             grads: Params = dict.fromkeys(named)  # keeps the order of construction
-            gx = gy
+            gx: Any = gy
             for k, pull in reversed(pullbacks.items()):
                 grads[k], gx = pull(gx, wrt_input=wrt_input or k != "0")
             return grads, gx if wrt_input else None
 
         return y, pullback
 
-    def apply(params: Params, x: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
+    def apply(params: Params, x: Float[Tensor, ...]) -> Float[Tensor, ...]:
         check(params)
         for k, f in named.items():
             x = f.apply(params[k], x)

@@ -1,0 +1,109 @@
+"""What the scripts share: their command line, the machine they run on and their output files."""
+
+import argparse
+import importlib.metadata
+import os
+import platform
+import sys
+import tempfile
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NoReturn
+
+import tabulate
+import torch
+
+
+class Parser(argparse.ArgumentParser):
+    """A command line that is refused in one line, with exit status 2."""
+
+    def error(self, message: str) -> NoReturn:
+        """Says what is wrong, and exits."""
+        self.exit(2, f"{self.prog}: {message}\n")
+
+
+def parser(description: str) -> Parser:
+    """A parser with the options that all scripts have."""
+    p = Parser(description=description, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
+    p.add_argument("--seed", type=whole(0), default=0, help="what all that is random follows from")
+    p.add_argument("--threads", type=whole(1), default=1, help="threads that torch may use")
+    p.add_argument(
+        "--format",
+        type=table_format,
+        default="github",
+        help="how tables are printed: a format of tabulate's, such as github, latex or grid",
+    )
+    p.add_argument("--out", metavar="DIR", type=folder, default="results", help="where files go")
+    return p
+
+
+def whole(least: int) -> Callable[[str], int]:
+    """The type of a whole number that is not less than least."""
+
+    def parse(text: str) -> int:
+        if not text.isdecimal() or not least <= int(text) < 2**63:
+            raise argparse.ArgumentTypeError(f"expected a whole number from {least}, got {text!r}")
+        return int(text)
+
+    return parse
+
+
+def table_format(text: str) -> str:
+    """The type of a format of tabulate's."""
+    if text not in tabulate.tabulate_formats:
+        known = ", ".join(tabulate.tabulate_formats)
+        raise argparse.ArgumentTypeError(f"expected one of {known}; got {text!r}")
+    return text
+
+
+def folder(text: str) -> Path:
+    """The type of a folder to write to, made if it isn't there."""
+    try:
+        Path(text).mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise argparse.ArgumentTypeError(
+            f"expected a folder to write to, got {text!r}: {error.strerror}"
+        ) from error
+    return Path(text)
+
+
+def use_threads(threads: int) -> None:
+    """Gives torch so many threads and, where the system can, this process as many CPUs."""
+    torch.set_num_threads(threads)
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:threads])
+
+
+def machine() -> dict[str, str | int]:
+    """What figures depend on."""
+    cpu = platform.processor() or platform.machine()
+    if Path("/proc/cpuinfo").exists():
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        cpu = next((s.split(": ")[1] for s in lines if s.startswith("model name")), cpu)
+    return {
+        "CPU": f"{cpu} ({torch.backends.cpu.get_cpu_capability()})",
+        "threads": torch.get_num_threads(),
+        "system": platform.system(),
+        "Python": platform.python_version(),
+        "torch": torch.__version__,
+        "functional_dl": importlib.metadata.version("functional_dl"),
+    }
+
+
+@contextmanager
+def all_or_nothing(out: Path) -> Generator[Path]:
+    """A folder whose files go to out when all is done, and nowhere if something fails."""
+    with tempfile.TemporaryDirectory(dir=out, prefix=".") as unfinished:
+        yield Path(unfinished)
+        for file in Path(unfinished).iterdir():
+            file.replace(out / file.name)
+
+
+def run(main: Callable[[], int]) -> NoReturn:
+    """Runs a script; an interrupt ends it without a traceback."""
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        print("\ninterrupted, nothing written", file=sys.stderr)
+        sys.exit(130)

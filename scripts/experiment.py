@@ -1,0 +1,126 @@
+"""The report's experiment: its data, its two networks, and who trains them.
+
+Points in the unit square are told apart by whether they lie within a disk, by a network
+2 → 25 → 25 → 25 → 2 with ReLU or Tanh, trained with SGD on the mean squared error.
+"""
+
+import math
+from collections.abc import Callable
+from itertools import pairwise
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+import functional_dl as fdl
+from functional_dl import compat
+
+SIZES = (2, 25, 25, 25, 2)
+LEARNING_RATE = 0.1
+BATCH_SIZE = 100
+NETWORKS = ("ReLU", "Tanh")
+
+
+class Points(NamedTuple):
+    """Points in the unit square, N×2, and their one-hot classes, N×2."""
+
+    inputs: Tensor
+    targets: Tensor
+
+    @classmethod
+    def draw(cls, n: int) -> "Points":
+        """Draws n points; class 1 lies within 1/√(2π) of the centre."""
+        inputs = torch.rand(n, 2)
+        inside = (inputs - 0.5).square().sum(1) < 1 / (2 * math.pi)
+        return cls(inputs, torch.eye(2)[inside.long()])
+
+    def batches(self) -> list[tuple[Tensor, Tensor]]:
+        """Contiguous batches, in order."""
+        return list(zip(self.inputs.split(BATCH_SIZE), self.targets.split(BATCH_SIZE), strict=True))
+
+
+class Contestant(NamedTuple):
+    """A network with its way of training it."""
+
+    step: Callable[[Tensor, Tensor], Tensor]
+    """Trains on a batch, and returns the loss it had before."""
+    predict: Callable[[Tensor], Tensor]
+    parameters: Callable[[], list[Tensor]]
+
+
+def functional(network: str) -> Contestant:
+    """The functional core."""
+    model = fdl.sequential(*_alternate(fdl.linear, {"ReLU": fdl.relu, "Tanh": fdl.tanh}[network]))
+    loss_and_grads = fdl.value_and_grad(model, fdl.mse())
+    params = model.init()
+
+    def step(inputs: Tensor, targets: Tensor) -> Tensor:
+        nonlocal params
+        loss, grads = loss_and_grads(params, inputs, targets)
+        params = fdl.sgd(params, grads, LEARNING_RATE)
+        return loss
+
+    def parameters() -> list[Tensor]:
+        return [p for layer in params.values() for p in layer.values()]
+
+    return Contestant(step, lambda inputs: model.apply(params, inputs), parameters)
+
+
+def stateful(network: str) -> Contestant:
+    """The report's API, trained by its Algorithm 1."""
+    model = compat.Sequential(*_alternate(compat.Linear, getattr(compat, network)))
+    criterion = compat.MSE()
+    optimizer = compat.SGD(model.parameters(), model.grads(), LEARNING_RATE)
+
+    def step(inputs: Tensor, targets: Tensor) -> Tensor:
+        output = model(inputs)
+        loss = criterion(output, targets)
+        model.backward(criterion.backward())
+        optimizer.step()
+        optimizer.zero_grad()
+        return loss
+
+    return Contestant(step, model, model.parameters)
+
+
+def pytorch(network: str) -> Contestant:
+    """PyTorch's own modules, autograd and optimizer."""
+    model = nn.Sequential(*_alternate(nn.Linear, getattr(nn, network)))
+    criterion = nn.MSELoss()
+    optimizer = torch.optim.SGD(model.parameters(), LEARNING_RATE)
+
+    def step(inputs: Tensor, targets: Tensor) -> Tensor:
+        loss = criterion(model(inputs), targets)
+        loss.backward()
+        optimizer.step()
+        optimizer.zero_grad()
+        return loss.detach()
+
+    return Contestant(
+        step,
+        lambda inputs: model(inputs).detach(),
+        lambda: [p.detach() for p in model.parameters()],
+    )
+
+
+CONTESTANTS = {"functional core": functional, "compat": stateful, "PyTorch": pytorch}
+
+
+def _alternate(linear: Callable[[int, int], object], activation: Callable[[], object]) -> list[Any]:
+    layers = [linear(SIZES[0], SIZES[1])]
+    for sizes in pairwise(SIZES[1:]):
+        layers += [activation(), linear(*sizes)]
+    return layers
+
+
+def train(contestant: Contestant, points: Points, epochs: int) -> Tensor:
+    """The losses of all steps, epochs × batches, in order."""
+    batches = points.batches()
+    losses = [contestant.step(*batch) for _ in range(epochs) for batch in batches]
+    return torch.stack(losses).view(epochs, len(batches))
+
+
+def error_rate(contestant: Contestant, points: Points) -> float:
+    """The share of points whose predicted class is wrong."""
+    wrong = contestant.predict(points.inputs).argmax(1) != points.targets.argmax(1)
+    return wrong.double().mean().item()

@@ -1,0 +1,154 @@
+"""The report's API, row by row."""
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from functional_dl.compat import MSE, SGD, Linear, Module, ReLU, Sequential, Tanh
+
+
+def test_algorithm_1_as_printed_trains_as_pytorch_does() -> None:
+    data = [(torch.rand(10, 2), torch.rand(10, 2)) for _ in range(5)]
+    epochs, lr, losses = range(20), 0.1, []
+    torch.manual_seed(0)
+
+    # The report's Algorithm 1.
+    model, criterion = (
+        Sequential(Linear(2, 25), ReLU(), Linear(25, 25), Tanh(), Linear(25, 2)),
+        MSE(),
+    )
+    optimizer = SGD(model.parameters(), model.grads(), lr)
+    for _epoch in epochs:
+        for input, target in data:
+            output = model(input)
+            loss = criterion(output, target)
+            model.backward(criterion.backward())
+            optimizer.step()
+            optimizer.zero_grad()
+            losses.append(loss)
+
+    torch.manual_seed(0)
+    theirs = nn.Sequential(
+        nn.Linear(2, 25), nn.ReLU(), nn.Linear(25, 25), nn.Tanh(), nn.Linear(25, 2)
+    )
+    their_optimizer = torch.optim.SGD(theirs.parameters(), lr)
+    their_losses = []
+    for _epoch in epochs:
+        for input, target in data:
+            their_optimizer.zero_grad()
+            loss = nn.MSELoss()(theirs(input), target)
+            loss.backward()
+            their_optimizer.step()
+            their_losses.append(loss.detach())
+
+    assert torch.equal(torch.stack(losses), torch.stack(their_losses))
+    for p, their_p in zip(model.parameters(), theirs.parameters(), strict=True):
+        assert torch.equal(p, their_p)
+
+
+def test_parameters_and_grads_are_the_same_tensors_for_life() -> None:
+    model = Sequential(Linear(2, 3), Sequential(Tanh(), Linear(3, 1, bias=False)))
+    criterion = MSE()
+    optimizer = SGD(model.parameters(), model.grads(), 0.1)
+    before = [*map(id, model.parameters()), *map(id, model.grads())]
+    values = [p.clone() for p in model.parameters()]
+    criterion(model(torch.ones(1, 2)), torch.zeros(1, 1))
+    model.backward(criterion.backward())
+    optimizer.step()
+    optimizer.zero_grad()
+    assert [*map(id, model.parameters()), *map(id, model.grads())] == before
+    assert not any(map(torch.equal, model.parameters(), values))
+
+
+def test_grads_start_at_zero_accumulate_and_are_zeroed() -> None:
+    for zero in ("model", "optimizer"):
+        model = Linear(2, 1)
+        optimizer = SGD(model.parameters(), model.grads(), 0.1)
+        assert [g.tolist() for g in model.grads()] == [[[0.0, 0.0]], [0.0]]
+        model(torch.tensor([[3.0, 4.0]]))
+        for _ in range(2):
+            model.backward(torch.tensor([[1.0]]))
+        assert [g.tolist() for g in model.grads()] == [[[6.0, 8.0]], [2.0]]
+        {"model": model, "optimizer": optimizer}[zero].zero_grad()
+        assert [g.tolist() for g in model.grads()] == [[[0.0, 0.0]], [0.0]]
+
+
+def test_linear_has_weight_and_bias_of_the_sizes_given() -> None:
+    assert [p.shape for p in Linear(2, 3).parameters()] == [(3, 2), (3,)]
+    assert [p.shape for p in Linear(2, 3, bias=False).parameters()] == [(3, 2)]
+    assert [g.shape for g in Linear(2, 3, bias=False).grads()] == [(3, 2)]
+
+
+@pytest.mark.parametrize("module", [ReLU(), Tanh(), MSE(), Sequential(), Module()])
+def test_a_module_without_parameters_has_empty_lists(module: Module) -> None:
+    assert module.parameters() == []
+    assert module.grads() == []
+    module.zero_grad()
+
+
+def test_a_call_is_a_forward() -> None:
+    x = torch.tensor([[-1.0, 2.0]])
+    assert torch.equal(ReLU()(x), ReLU().forward(x))
+    assert MSE()(x, x).item() == 0
+
+
+def test_mse_backward_takes_nothing_and_gives_the_gradient_of_the_prediction() -> None:
+    criterion = MSE()
+    assert criterion(torch.tensor([[1.0, 2.0]]), torch.tensor([[0.0, 4.0]])).item() == 2.5
+    assert criterion.backward().tolist() == [[1.0, -2.0]]
+
+
+def test_backward_belongs_to_the_last_forward() -> None:
+    module = ReLU()
+    module(torch.tensor([1.0]))
+    module(torch.tensor([-1.0]))
+    assert module.backward(torch.tensor([5.0])).tolist() == [0.0]
+
+
+def test_an_empty_sequential_passes_on_what_it_gets() -> None:
+    x = torch.ones(2)
+    assert Sequential()(x) is x
+    assert Sequential().backward(x) is x
+
+
+class Scale(Module):
+    """A user's module: y = x · factor."""
+
+    def __init__(self) -> None:
+        self.factor, self.grad = torch.tensor([2.0]), torch.tensor([0.0])
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.x = x
+        return x * self.factor
+
+    def backward(self, gy: Tensor) -> Tensor:
+        self.grad += (gy * self.x).sum()
+        return gy * self.factor
+
+    def parameters(self) -> list[Tensor]:
+        return [self.factor]
+
+    def grads(self) -> list[Tensor]:
+        return [self.grad]
+
+
+def test_a_users_module_works_within_sequential_nested_too() -> None:
+    scale = Scale()
+    model = Sequential(ReLU(), Sequential(scale))
+    assert model(torch.tensor([-1.0, 3.0])).tolist() == [0.0, 6.0]
+    assert model.backward(torch.tensor([1.0, 1.0])).tolist() == [0.0, 2.0]
+    assert model.parameters() == [scale.factor]
+    SGD(model.parameters(), model.grads(), 0.5).step()
+    assert scale.factor.item() == 0.5
+    model.zero_grad()
+    assert scale.grad.item() == 0
+
+
+def test_a_module_without_forward_or_backward_says_so() -> None:
+    class Nothing(Module):
+        pass
+
+    with pytest.raises(NotImplementedError, match=r"Nothing defines no forward"):
+        Nothing()(1)
+    with pytest.raises(NotImplementedError, match=r"Nothing defines no backward"):
+        Nothing().backward(1)

@@ -1,0 +1,307 @@
+"""Bad input: the error says who, what was expected and what came; and nothing has changed."""
+
+import math
+import re
+from collections.abc import Callable, Sequence
+
+import parity
+import pytest
+import torch
+from torch import ones
+
+import functional_dl as fdl
+from functional_dl import compat
+
+W, B, X, Y = ones(2, 3), ones(2), ones(4, 3), ones(4, 2)
+LINEAR = {"weight": W, "bias": B}
+INPUTS = [t.clone() for t in (W, B, X, Y)]
+INTS, COMPLEX, DOUBLE = X.long(), X.cfloat(), X.double()
+
+
+def linear(params: object = LINEAR, x: object = X, gy: object = None) -> None:
+    layer = fdl.linear(3, 2)
+    layer.apply(params, x) if gy is None else layer.vjp(params, x)[1](gy)
+
+
+def network(params: object) -> None:
+    fdl.sequential(fdl.linear(3, 2), fdl.relu()).vjp(params, X)
+
+
+def pull(layer: fdl.Layer, gy: object) -> None:
+    layer.vjp(layer.init(), X)[1](gy)
+
+
+def sgd(params: object = LINEAR, grads: object = LINEAR, lr: object = 0.1) -> None:
+    fdl.sgd(params, grads, lr)
+
+
+def stateful_sgd(params: Sequence = (X,), grads: Sequence = (X,), lr: object = 0.1) -> None:
+    compat.SGD(params, grads, lr)
+
+
+F, V, T, R = "a float32 tensor of shape", ValueError, TypeError, RuntimeError
+BAD = [
+    # An input of the wrong width
+    (lambda: linear(x=Y), V, "linear: expected x of shape (..., 3), got (4, 2)"),
+    (lambda: linear(x=X.t()), V, "linear: expected x of shape (..., 3), got (3, 4)"),
+    (lambda: linear(x=ones(5, 3, 2)), V, "linear: expected x of shape (..., 3), got (5, 3, 2)"),
+    (lambda: linear(x=ones(6)), V, "linear: expected x of shape (..., 3), got (6,)"),
+    (lambda: linear(x=ones(())), V, "linear: expected x of shape (..., 3), got ()"),
+    # A cotangent of another shape or dtype, also where it would broadcast
+    (lambda: linear(gy=X), V, f"linear: expected the cotangent to be {F} (4, 2), got {F} (4, 3)"),
+    (lambda: linear(gy=B), V, f"linear: expected the cotangent to be {F} (4, 2), got {F} (2,)"),
+    (lambda: linear(gy=ones(4, 1)), V, f"linear: expected the cotangent to be {F} (4, 2), got {F}"),
+    (lambda: linear(gy=Y.long()), T, f"linear: expected the cotangent to be {F} (4, 2), got a int"),
+    (lambda: linear(gy=Y.double()), T, f"linear: expected the cotangent to be {F} (4, 2), got a f"),
+    (
+        lambda: pull(fdl.relu(), ones(4, 1)),
+        V,
+        f"relu: expected the cotangent to be {F} (4, 3), got",
+    ),
+    (lambda: pull(fdl.relu(), ones(2, 4, 3)), V, "relu: expected the cotangent to be"),
+    (lambda: pull(fdl.relu(), DOUBLE), T, "relu: expected the cotangent to be"),
+    (
+        lambda: pull(fdl.tanh(), ones(3)),
+        V,
+        f"tanh: expected the cotangent to be {F} (4, 3), got {F}",
+    ),
+    (lambda: pull(fdl.tanh(), INTS), T, "tanh: expected the cotangent to be"),
+    (lambda: pull(fdl.sequential(), ones(3)), V, "sequential: expected the cotangent to be"),
+    (lambda: pull(fdl.sequential(), DOUBLE), T, "sequential: expected the cotangent to be"),
+    (lambda: pull(fdl.sequential(fdl.relu()), ones(3)), V, "relu: expected the cotangent to be"),
+    # A prediction and a target that don't fit
+    (
+        lambda: fdl.mse().apply(X, Y),
+        V,
+        f"mse: expected the target to be {F} (4, 3), got {F} (4, 2)",
+    ),
+    (
+        lambda: fdl.mse().vjp(X, ones(3)),
+        V,
+        f"mse: expected the target to be {F} (4, 3), got {F} (3,",
+    ),
+    (lambda: fdl.mse().vjp(X, DOUBLE), T, "mse: expected the target to be"),
+    (lambda: compat.MSE()(X, ones(4, 1)), V, "mse: expected the target to be"),
+    # Integers and complex numbers
+    (
+        lambda: linear(x=INTS),
+        T,
+        "linear: expected x to be a floating tensor, got a int64 tensor of",
+    ),
+    (lambda: linear(x=COMPLEX), T, "linear: expected x to be a floating tensor, got a complex64"),
+    (lambda: linear({"weight": W.long(), "bias": B}), T, "linear: expected params['weight'] to be"),
+    (lambda: linear({"weight": W, "bias": B.cfloat()}), T, "linear: expected params['bias'] to be"),
+    (lambda: linear({"weight": W, "bias": B.double()}), T, "linear: expected params['bias'] to be"),
+    (
+        lambda: fdl.relu().apply({}, INTS),
+        T,
+        "relu: expected x to be a floating tensor, got a int64",
+    ),
+    (
+        lambda: fdl.tanh().apply({}, COMPLEX),
+        T,
+        "tanh: expected x to be a floating tensor, got a com",
+    ),
+    (
+        lambda: fdl.mse().apply(INTS, INTS),
+        T,
+        "mse: expected the prediction to be a floating tensor",
+    ),
+    (
+        lambda: fdl.mse().apply(X, INTS),
+        T,
+        "mse: expected the target to be a float32 tensor of shape",
+    ),
+    (
+        lambda: sgd({"w": INTS}, {"w": INTS}, 1),
+        T,
+        "sgd: expected params['w'] to be a floating tensor",
+    ),
+    (lambda: sgd({"w": COMPLEX}, {"w": COMPLEX}), T, "sgd: expected params['w'] to be a floating"),
+    (
+        lambda: sgd({"w": X}, {"w": INTS}),
+        T,
+        f"sgd: expected grads['w'] to be {F} (4, 3), got a int64",
+    ),
+    (
+        lambda: compat.Linear(3, 2)(INTS),
+        T,
+        "linear: expected x to be a floating tensor, got a int64",
+    ),
+    # Params with a missing, a surplus or a misshapen leaf
+    (
+        lambda: linear({"weight": W}),
+        V,
+        "linear: expected params with the keys ['weight', 'bias'], got",
+    ),
+    (
+        lambda: linear(LINEAR | {"scale": B}),
+        V,
+        "linear: expected params with the keys ['weight', 'b",
+    ),
+    (lambda: linear(None), T, "linear: expected params to be a dict, got None"),
+    (lambda: linear({"weight": W, "bias": None}), T, "linear: expected params['bias'] to be"),
+    (lambda: linear({"weight": W.t(), "bias": B}), V, "linear: expected params['weight'] to be"),
+    (
+        lambda: linear({"weight": ones(1, 3), "bias": B}),
+        V,
+        "linear: expected params['weight'] to be",
+    ),
+    (lambda: linear({"weight": W, "bias": ones(1)}), V, f"to be {F} (2,), got {F} (1,)"),
+    (lambda: linear({"weight": W, "bias": ones(4, 2)}), V, f"to be {F} (2,), got {F} (4, 2)"),
+    (
+        lambda: fdl.linear(3, 2, False).apply(LINEAR, X),
+        V,
+        "linear: expected params with the keys ['w",
+    ),
+    (
+        lambda: fdl.relu().apply(LINEAR, X),
+        V,
+        "relu: expected params with the keys [], got ['weight', ",
+    ),
+    (
+        lambda: fdl.tanh().apply(LINEAR, X),
+        V,
+        "tanh: expected params with the keys [], got ['weight', ",
+    ),
+    (
+        lambda: network({"0": LINEAR}),
+        V,
+        "sequential: expected params with the keys ['0', '1'], got",
+    ),
+    (
+        lambda: network({"0": LINEAR, "1": {}, "2": {}}),
+        V,
+        "sequential: expected params with the keys",
+    ),
+    (lambda: network({"0": LINEAR, "1": LINEAR}), V, "relu: expected params with the keys []"),
+    (lambda: network([LINEAR, {}]), T, "sequential: expected params to be a dict, got [{"),
+    (lambda: fdl.sequential().apply(LINEAR, X), V, "sequential: expected params with the keys []"),
+    # Params and grads that don't fit each other
+    (
+        lambda: sgd({"0": LINEAR}, {"0": {"weight": W}}),
+        V,
+        "sgd: expected grads['0'] with the keys ['w",
+    ),
+    (lambda: sgd(grads={}), V, "sgd: expected grads with the keys ['weight', 'bias'], got []"),
+    (lambda: sgd(grads=LINEAR | {"scale": B}), V, "sgd: expected grads with the keys"),
+    (
+        lambda: sgd({"0": LINEAR}, {"0": W}),
+        T,
+        "sgd: expected grads['0'] to be a dict, got a float32",
+    ),
+    (lambda: sgd({"w": W}, {"w": LINEAR}), T, f"sgd: expected grads['w'] to be {F} (2, 3), got {{"),
+    (
+        lambda: sgd({"w": W}, {"w": ones(3)}),
+        V,
+        f"sgd: expected grads['w'] to be {F} (2, 3), got {F}",
+    ),
+    (
+        lambda: sgd({"w": B}, {"w": W.t()}),
+        V,
+        f"sgd: expected grads['w'] to be {F} (2,), got {F} (3,",
+    ),
+    (
+        lambda: sgd({"0": {"w": W}}, {"0": {"w": ones(())}}),
+        V,
+        "sgd: expected grads['0']['w'] to be",
+    ),
+    (
+        lambda: sgd({"w": W}, {"w": W.double()}),
+        T,
+        f"sgd: expected grads['w'] to be {F} (2, 3), got a",
+    ),
+    (
+        lambda: sgd({"w": 1.0}, {"w": 1.0}),
+        T,
+        "sgd: expected params['w'] to be a floating tensor, got",
+    ),
+    (lambda: stateful_sgd([X, X], [X]), V, "SGD: expected grads with the keys [0, 1], got [0]"),
+    (lambda: stateful_sgd([X], [X, X]), V, "SGD: expected grads with the keys [0], got [0, 1]"),
+    (
+        lambda: stateful_sgd([X], [ones(3)]),
+        V,
+        f"SGD: expected grads[0] to be {F} (4, 3), got {F} (3,",
+    ),
+    # What is no layer, and what is no module
+    (
+        lambda: fdl.sequential(fdl.relu),
+        T,
+        "sequential: expected layer 0 to be a Layer, got <function",
+    ),
+    (
+        lambda: fdl.sequential(fdl.relu(), compat.ReLU()),
+        T,
+        "sequential: expected layer 1 to be a Lay",
+    ),
+    (
+        lambda: compat.Sequential(compat.ReLU),
+        T,
+        "Sequential: expected module 0 to be a Module, got <",
+    ),
+    (
+        lambda: compat.Sequential(compat.ReLU(), fdl.relu()),
+        T,
+        "Sequential: expected module 1 to be a",
+    ),
+    # Feature counts
+    *[
+        (lambda n=n, f=f: f(n), V, f"linear: expected {name} to be a positive integer, got {n!r}")
+        for n in (0, -1, True, 2.0, "2", None)
+        for name, f in (
+            ("in_features", lambda n: fdl.linear(n, 2)),
+            ("out_features", lambda n: fdl.linear(2, n)),
+            ("in_features", lambda n: compat.Linear(n, 2)),
+        )
+    ],
+    # Learning rates
+    *[
+        (
+            lambda lr=lr, f=f: f(lr=lr),
+            V,
+            f"{who}: expected lr to be finite and not negative, got {lr}",
+        )
+        for lr in (-0.1, -1, math.inf, -math.inf, math.nan)
+        for who, f in (("sgd", sgd), ("SGD", stateful_sgd))
+    ],
+    (lambda: sgd(lr="0.1"), T, "sgd: expected lr to be a number or a 0-d tensor, got '0.1'"),
+    (lambda: sgd(lr=None), T, "sgd: expected lr to be a number or a 0-d tensor, got None"),
+    (lambda: sgd(lr=ones(1)), V, f"sgd: expected lr to be {F} (), got {F} (1,)"),
+    (lambda: sgd(lr=torch.tensor(1)), T, "sgd: expected lr to be a floating tensor, got a int64"),
+    # Backward without a forward
+    (lambda: compat.Linear(2, 2).backward(X), R, "Linear.backward: expected a forward before it"),
+    (lambda: compat.ReLU().backward(X), R, "ReLU.backward: expected a forward before it"),
+    (lambda: compat.Sequential(compat.Tanh()).backward(X), R, "Tanh.backward: expected a forward"),
+    (lambda: compat.MSE().backward(), R, "MSE.backward: expected a forward before it"),
+]
+
+
+@pytest.mark.parametrize(("call", "error", "message"), BAD, ids=[message for *_, message in BAD])
+def test_bad_input_is_refused_by_name_and_nothing_changes(
+    call: Callable[[], None], error: type[Exception], message: str
+) -> None:
+    with pytest.raises(error, match=re.escape(message)) as caught:
+        call()
+    assert caught.type is error
+    assert all(map(parity.same_bits, (W, B, X, Y), INPUTS))
+
+
+def test_a_refused_cotangent_changes_no_gradient() -> None:
+    model = compat.Sequential(compat.Linear(3, 2), compat.Tanh(), compat.Linear(2, 2))
+    model(X)
+    with pytest.raises(ValueError, match="cotangent"):
+        model.backward(ones(2))
+    assert all(not grad.any() for grad in model.grads())
+
+
+@pytest.mark.parametrize("lr", [0, 0.0, 1, 1e-300, 1e30])
+def test_any_finite_learning_rate_from_zero_up_is_taken(lr: float) -> None:
+    fdl.sgd(LINEAR, LINEAR, lr)
+    compat.SGD([W.clone()], [W], lr).step()
+
+
+def test_nan_and_infinity_are_no_errors() -> None:
+    x = torch.tensor([[math.nan, math.inf, -math.inf]])
+    y, pullback = fdl.sequential(fdl.linear(3, 2), fdl.relu()).vjp({"0": LINEAR, "1": {}}, x)
+    grads, gx = pullback(y)
+    assert all(t.isnan().all() for t in (y, gx, *grads["0"].values()))

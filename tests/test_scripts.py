@@ -1,0 +1,88 @@
+"""The scripts as a user runs them."""
+
+import json
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import compare
+import pytest
+
+SCRIPTS = Path(__file__).parent.parent / "scripts"
+SHORT = ["--epochs=2", "--runs=2"]
+
+
+def start(out: Path, *args: str) -> subprocess.Popen:
+    command = [sys.executable, SCRIPTS / "compare.py", f"--out={out}", *args]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def test_compare_prints_its_tables_and_writes_its_files(tmp_path: Path) -> None:
+    process = start(tmp_path / "new", *SHORT, "--format=latex", "--threads=2")
+    printed, progress = process.communicate()
+    assert process.returncode == 0, progress
+    assert printed.count(r"\begin{tabular}") == 2
+    assert printed.count("0 of 20 ") == printed.count("0 of 8 ") == 6
+    assert "threads 2" in printed
+    assert "ReLU, PyTorch" in progress
+    files = {file.name for file in (tmp_path / "new").iterdir()}
+    figures = {f"figure-{n}.{kind}" for n in (1, 2) for kind in ("png", "svg")}
+    assert files == figures | {"compare.json"}
+    assert "exactly 0 in all 20 steps" in re.sub(
+        r"\s+", " ", (tmp_path / "new" / "figure-1.svg").read_text()
+    )
+    results = json.loads((tmp_path / "new" / "compare.json").read_text())
+    assert results["machine"]["threads"] == 2
+    assert {"CPU", "torch", "Python"} <= set(results["machine"])
+    assert {len(seconds) for seconds in results["seconds"].values()} == {2}
+    assert {len(losses) for losses in results["losses"].values()} == {2}
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        (["--epochs=0"], "argument --epochs: expected a whole number from 1, got '0'"),
+        (["--runs=many"], "argument --runs: expected a whole number from 1, got 'many'"),
+        (["--threads=-1"], "argument --threads: expected a whole number from 1, got '-1'"),
+        (["--seed=1.5"], "argument --seed: expected a whole number from 0, got '1.5'"),
+        (["--format=word"], "argument --format: expected one of "),
+        (["--out=/dev/null/x"], "argument --out: expected a folder to write to, got '/dev/null/x'"),
+        (["--epoch"], "argument --epochs: expected one argument"),
+        (["more"], "unrecognized arguments: more"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else " ".join(value),
+)
+def test_wrong_arguments_get_one_clear_line_and_status_2(
+    args: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as stop:
+        compare.main(args)
+    assert stop.value.code == 2
+    line = capsys.readouterr().err
+    assert message in line
+    assert line.count("\n") == 1
+
+
+def test_help_names_every_option(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stop:
+        compare.main(["--help"])
+    assert stop.value.code == 0
+    printed = capsys.readouterr().out
+    for option in ("--epochs", "--runs", "--seed", "--threads", "--format", "--out"):
+        assert option in printed
+
+
+def test_an_interrupt_leaves_no_traceback_and_nothing_half_written(tmp_path: Path) -> None:
+    process = start(tmp_path, "--epochs=100000")
+    while "ReLU" not in (seen := process.stderr.read(40)) and "Tanh" not in seen:
+        time.sleep(0.1)
+    process.send_signal(signal.SIGINT)
+    printed, progress = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert progress.endswith("interrupted, nothing written\n")
+    assert "Traceback" not in progress
+    assert printed == ""
+    assert list(tmp_path.iterdir()) == []

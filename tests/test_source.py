@@ -1,0 +1,29 @@
+"""What the code under functional_dl and compat must not do."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+FILES = sorted([*ROOT.glob("functional_dl/*.py"), *ROOT.glob("compat/*.py")])
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: f"{file.parent.name}/{file.name}")
+def test_no_autograd_no_modules_no_optimizer_of_pytorch(file: Path) -> None:
+    for node in ast.walk(ast.parse(file.read_text())):
+        names = {
+            ast.Attribute: lambda n: [n.attr],
+            ast.Name: lambda n: [n.id],
+            ast.keyword: lambda n: [n.arg],
+            ast.Import: lambda n: [part for a in n.names for part in a.name.split(".")],
+            ast.ImportFrom: lambda n: [*(n.module or "").split("."), *(a.name for a in n.names)],
+        }.get(type(node), lambda _: [])(node)
+        for name in names:
+            assert name not in ("autograd", "nn", "optim", "aten", "ops", "_C", "backward_")
+            assert "requires_grad" not in str(name)
+
+
+def test_arrows_point_down_only() -> None:
+    for file in ROOT.glob("functional_dl/*.py"):
+        assert "import compat" not in file.read_text().replace("functional_dl.compat", "")

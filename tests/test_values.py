@@ -1,0 +1,90 @@
+"""Small cases, computed by hand."""
+
+import math
+
+import torch
+from torch import Tensor, tensor
+
+import functional_dl as fdl
+
+PARAMS = {"weight": tensor([[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]]), "bias": tensor([0.5, 0.0, -1.0])}
+X = tensor([[1.0, -1.0], [2.0, 0.5]])
+GY = tensor([[1.0, 0.0, 2.0], [-1.0, 1.0, 0.0]])
+
+
+def assert_equal(ours: object, expected: object) -> None:
+    if isinstance(expected, Tensor):
+        assert torch.equal(ours, expected)
+    elif isinstance(expected, dict):
+        assert list(ours) == list(expected)
+        for k in expected:
+            assert_equal(ours[k], expected[k])
+    else:
+        assert ours == expected
+
+
+def test_linear() -> None:
+    y, pullback = fdl.linear(2, 3).vjp(PARAMS, X)
+    grads, gx = pullback(GY)
+    assert_equal(y, tensor([[-0.5, -1.0, -2.0], [3.5, 8.0, 12.0]]))
+    assert_equal(
+        grads,
+        {
+            "weight": tensor([[-1.0, -1.5], [2.0, 0.5], [2.0, -2.0]]),
+            "bias": tensor([0.0, 1.0, 2.0]),
+        },
+    )
+    assert_equal(gx, tensor([[11.0, 14.0], [2.0, 2.0]]))
+
+
+def test_linear_without_bias() -> None:
+    y, pullback = fdl.linear(2, 3, bias=False).vjp({"weight": PARAMS["weight"]}, X)
+    grads, _ = pullback(GY)
+    assert_equal(y, tensor([[-1.0, -1.0, -1.0], [3.0, 8.0, 13.0]]))
+    assert_equal(grads, {"weight": tensor([[-1.0, -1.5], [2.0, 0.5], [2.0, -2.0]])})
+
+
+def test_relu_is_off_at_zero() -> None:
+    y, pullback = fdl.relu().vjp({}, tensor([-2.0, 0.0, 3.0]))
+    assert_equal(y, tensor([0.0, 0.0, 3.0]))
+    grads, gx = pullback(tensor([5.0, 6.0, 7.0]))
+    assert_equal(grads, {})
+    assert_equal(gx, tensor([0.0, 0.0, 7.0]))
+
+
+def test_tanh() -> None:
+    y, pullback = fdl.tanh().vjp({}, tensor([0.0, math.inf, -math.inf]))
+    assert_equal(y, tensor([0.0, 1.0, -1.0]))
+    assert_equal(pullback(tensor([5.0, 6.0, 7.0]))[1], tensor([5.0, 0.0, 0.0]))
+
+
+def test_mse() -> None:
+    value, pullback = fdl.mse().vjp(tensor([[1.0, 2.0]]), tensor([[0.0, 4.0]]))
+    assert_equal(value, tensor(2.5))
+    assert_equal(pullback(), tensor([[1.0, -2.0]]))
+
+
+def test_sequential_chains_and_keys_by_position() -> None:
+    model = fdl.sequential(fdl.linear(2, 3), fdl.sequential(fdl.relu()), fdl.sequential())
+    y, pullback = model.vjp({"0": PARAMS, "1": {"0": {}}, "2": {}}, X)
+    grads, gx = pullback(GY)
+    assert_equal(y, tensor([[0.0, 0.0, 0.0], [3.5, 8.0, 12.0]]))
+    weight = tensor([[-2.0, -0.5], [2.0, 0.5], [0.0, 0.0]])
+    bias = tensor([-1.0, 1.0, 0.0])
+    assert_equal(grads, {"0": {"weight": weight, "bias": bias}, "1": {"0": {}}, "2": {}})
+    assert_equal(gx, tensor([[0.0, 0.0], [2.0, 2.0]]))
+
+
+def test_value_and_grad() -> None:
+    model = fdl.linear(1, 1, bias=False)
+    params = {"weight": tensor([[3.0]])}
+    value, grads = fdl.value_and_grad(model, fdl.mse())(params, tensor([[2.0]]), tensor([[4.0]]))
+    assert_equal(value, tensor(4.0))
+    assert_equal(grads, {"weight": tensor([[8.0]])})
+
+
+def test_sgd() -> None:
+    params, grads = {"a": {"b": tensor([1.0, 2.0])}}, {"a": {"b": tensor([4.0, -4.0])}}
+    expected = {"a": {"b": tensor([0.0, 3.0])}}
+    assert_equal(fdl.sgd(params, grads, 0.25), expected)
+    assert_equal(fdl.sgd(params, grads, tensor(0.25)), expected)
