@@ -158,7 +158,8 @@ def main(args: list[str] | None = None) -> int:
 
     print(", ".join(f"{k} {v}" for k, v in cli.machine().items()))
     for name, rows in tables.items():
-        print(f"\n{name}\n\n{tabulate(rows, headers='keys', tablefmt=options.format)}")
+        table = tabulate(rows, headers="keys", tablefmt=options.format, disable_numparse=True)
+        print(f"\n{name}\n\n{table}")
     print(f"\nFigures 1 and 2 and compare.json are in {options.out}.")
     return 0
 
