@@ -29,7 +29,7 @@ import torch
 from torch import Tensor
 
 Params: TypeAlias = dict[str, Any]
-"""Nested dicts whose leaves are tensors, named as torch.nn names them."""
+"""Nested dicts whose leaves are tensors, named as PyTorch's modules name them."""
 
 Generator: TypeAlias = torch.Generator | None
 Dtype: TypeAlias = torch.dtype | None

@@ -28,7 +28,7 @@ def linear(in_features: int, out_features: int, bias: bool = True) -> Layer:
 
     Returns:
         A layer from (..., A) to (..., B), with params {"weight": (B, A), "bias": (B,)}, drawn
-        from U[−1/√A, 1/√A], weight first, as `torch.nn.Linear` draws them.
+        from U[−1/√A, 1/√A], weight first, as PyTorch's Linear draws them.
 
     Raises:
         ValueError: A size is no positive integer. The layer raises it for params with other keys,
@@ -43,7 +43,7 @@ def linear(in_features: int, out_features: int, bias: bool = True) -> Layer:
         shapes["bias"] = (out_features,)
 
     def init(generator: Generator = None, *, dtype: Dtype = None, device: Device = None) -> Params:
-        # Both are 1/√A; the weight's is rounded as in torch.nn.Linear, which shows in float64.
+        # Both are 1/√A; the weight's is rounded as in PyTorch's Linear, which shows in float64.
         weight_bound = math.sqrt(3) * (math.sqrt(1 / 3) / math.sqrt(in_features))
         bounds = {"weight": weight_bound, "bias": 1 / math.sqrt(in_features)}
         params = {k: torch.empty(s, dtype=dtype, device=device) for k, s in shapes.items()}

@@ -22,7 +22,7 @@ def sequential(*layers: Layer) -> Layer:
 
     Returns:
         A layer whose params are those of its layers under the keys "0", "1", …; joined by dots,
-        the keys are those of the state_dict of `torch.nn.Sequential`.
+        the keys are those of the state_dict of PyTorch's Sequential.
 
     Raises:
         TypeError: One of layers is no Layer.

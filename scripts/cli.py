@@ -9,10 +9,22 @@ import tempfile
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
+from types import TracebackType
 from typing import NoReturn
 
-import tabulate
-import torch
+
+def end(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    """Reports what nothing has caught: an interrupt in one line."""
+    if kind is KeyboardInterrupt:
+        print("\ninterrupted, nothing written", file=sys.stderr)
+    else:
+        sys.__excepthook__(kind, error, trace)
+
+
+sys.excepthook = end  # before what takes long to import
+
+import tabulate  # noqa: E402
+import torch  # noqa: E402
 
 
 class Parser(argparse.ArgumentParser):
@@ -98,12 +110,3 @@ def all_or_nothing(out: Path) -> Generator[Path]:
         yield Path(unfinished)
         for file in Path(unfinished).iterdir():
             file.replace(out / file.name)
-
-
-def run(main: Callable[[], int]) -> NoReturn:
-    """Runs a script; an interrupt ends it without a traceback."""
-    try:
-        sys.exit(main())
-    except KeyboardInterrupt:
-        print("\ninterrupted, nothing written", file=sys.stderr)
-        sys.exit(130)

@@ -115,7 +115,7 @@ def time_table(seconds: dict[tuple[str, str], list[float]], epochs: int) -> list
     return rows
 
 
-def main(args: list[str] | None = None) -> int:
+def main(args: list[str] | None = None) -> None:
     """Runs everything."""
     parser = cli.parser(str(__doc__).splitlines()[0])
     parser.add_argument("--epochs", type=cli.whole(1), default=500, help="epochs in a run")
@@ -161,8 +161,7 @@ def main(args: list[str] | None = None) -> int:
         table = tabulate(rows, headers="keys", tablefmt=options.format, disable_numparse=True)
         print(f"\n{name}\n\n{table}")
     print(f"\nFigures 1 and 2 and compare.json are in {options.out}.")
-    return 0
 
 
 if __name__ == "__main__":
-    cli.run(main)
+    main()
