@@ -28,16 +28,16 @@ class SGD:
     def __init__(
         self, params: Sequence[Tensor], grads: Sequence[Tensor], lr: float | Tensor
     ) -> None:
-        self._params, self._grads, self._descend = params, grads, descent("SGD", lr)
-        # Only for its errors.
-        map_leaves("SGD", lambda p, _: p, dict(enumerate(params)), dict(enumerate(grads)))
+        self._descend = descent("SGD", lr)
+        numbered = dict(enumerate(params)), dict(enumerate(grads))
+        self._pairs = map_leaves("SGD", lambda p, g: (p, g), *numbered).values()
 
     def step(self) -> None:
         """Changes every parameter, by the gradient accumulated so far."""
-        for p, g in zip(self._params, self._grads, strict=True):
+        for p, g in self._pairs:
             self._descend(p, g, out=p)
 
     def zero_grad(self) -> None:
         """Sets every gradient to zero."""
-        for g in self._grads:
+        for _, g in self._pairs:
             g.zero_()

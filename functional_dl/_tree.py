@@ -14,7 +14,7 @@ from functional_dl._errors import not_floating, not_keyed, not_like
 
 def map_leaves(
     where: str,
-    f: Callable[[Tensor, Tensor], Tensor],
+    f: Callable[[Tensor, Tensor], Any],
     params: dict[Any, Any],
     grads: dict[Any, Any],
     path: str = "",

@@ -79,6 +79,8 @@ def test_value_and_grad_asks_the_first_layer_for_no_input_gradient() -> None:
     model = fdl.sequential(spy, spy, spy)
     fdl.value_and_grad(model, fdl.mse())(model.init(), X, X)
     assert asked == [True, True, False]
+    fdl.value_and_grad(spy, fdl.mse())({}, X, X)
+    assert asked[3:] == [False]
 
 
 def test_layers_keep_the_order_of_construction_with_more_than_ten() -> None:

@@ -1,7 +1,6 @@
 """Bad input: the error says who, what was expected and what came; and nothing has changed."""
 
 import math
-import re
 from collections.abc import Callable, Sequence
 
 import parity
@@ -105,7 +104,7 @@ BAD = [
     (
         lambda: fdl.mse().apply(INTS, INTS),
         T,
-        "mse: expected the prediction to be a floating tensor",
+        "mse: expected the prediction to be a floating tensor, got a int64 tensor of shape (4, 3)",
     ),
     (
         lambda: fdl.mse().apply(X, INTS),
@@ -147,8 +146,16 @@ BAD = [
         V,
         "linear: expected params['weight'] to be",
     ),
-    (lambda: linear({"weight": W, "bias": ones(1)}), V, f"to be {F} (2,), got {F} (1,)"),
-    (lambda: linear({"weight": W, "bias": ones(4, 2)}), V, f"to be {F} (2,), got {F} (4, 2)"),
+    (
+        lambda: linear({"weight": W, "bias": ones(1)}),
+        V,
+        f"linear: expected params['bias'] to be {F} (2,), got {F} (1,)",
+    ),
+    (
+        lambda: linear({"weight": W, "bias": ones(4, 2)}),
+        V,
+        f"linear: expected params['bias'] to be {F} (2,), got {F} (4, 2)",
+    ),
     (
         lambda: fdl.linear(3, 2, False).apply(LINEAR, X),
         V,
@@ -280,9 +287,10 @@ BAD = [
 def test_bad_input_is_refused_by_name_and_nothing_changes(
     call: Callable[[], None], error: type[Exception], message: str
 ) -> None:
-    with pytest.raises(error, match=re.escape(message)) as caught:
+    with pytest.raises(error) as caught:
         call()
     assert caught.type is error
+    assert str(caught.value).startswith(message)
     assert all(map(parity.same_bits, (W, B, X, Y), INPUTS))
 
 
