@@ -2,13 +2,16 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help compare test check
+.PHONY: help compare prove test check mutants
 
 help:  ## list the commands
 	@grep -E '^[a-z]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 12
 
 compare: .venv/ready  ## print the report's tables and draw its figures into results/ (ARGS="--help")
 	@$(BIN)/python scripts/compare.py $(ARGS)
+
+prove: .venv/ready  ## prove that bits and gradients are right, in three tables (ARGS="--help")
+	@$(BIN)/python scripts/prove.py $(ARGS)
 
 test: .venv/ready  ## run the tests
 	@$(BIN)/python -m pytest $(ARGS)
@@ -17,6 +20,9 @@ check: .venv/ready  ## check format, lint and types
 	@$(BIN)/ruff format --check
 	@$(BIN)/ruff check
 	@$(BIN)/pyright
+
+mutants: .venv/ready  ## change the code in every small way, and list what no test notices (takes an hour)
+	@CI=true $(BIN)/mutmut run && $(BIN)/mutmut results
 
 .venv/ready: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv

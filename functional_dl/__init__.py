@@ -4,6 +4,7 @@
 stateful modules is `functional_dl.compat`.
 """
 
+from functional_dl.check_vjp import VjpError, check_vjp
 from functional_dl.contract import Init, Layer, Loss, LossPullback, Params, Pullback
 from functional_dl.linear import linear
 from functional_dl.mse import mse
@@ -20,6 +21,8 @@ __all__ = [
     "LossPullback",
     "Params",
     "Pullback",
+    "VjpError",
+    "check_vjp",
     "linear",
     "mse",
     "relu",

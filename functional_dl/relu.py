@@ -6,11 +6,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from functional_dl._bits import BITS
 from functional_dl._elementwise import elementwise
 from functional_dl.contract import Layer
-
-# For a number of so many bytes, an integer that holds its bits.
-_BITS = {2: torch.int16, 4: torch.int32, 8: torch.int64}
 
 
 def relu() -> Layer:
@@ -35,7 +33,7 @@ def relu() -> Layer:
         if not torch.compiler.is_compiling() and torch.is_inference_mode_enabled():
             # The same on the bits, with no branch for each element. Integers carry no derivative,
             # so it is done only where nothing can be differentiated once more.
-            bits = _BITS[y.element_size()]
+            bits = BITS[y.element_size()]
             return (gy.view(bits) * y.abs().view(bits).sign_()).view(gy.dtype)
         return gy.where(y.bool(), 0)
 

@@ -39,14 +39,12 @@ def parser(description: str) -> Parser:
     """A parser with the options that all scripts have."""
     p = Parser(description=description, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
     p.add_argument("--seed", type=whole(0), default=0, help="what all that is random follows from")
-    p.add_argument("--threads", type=whole(1), default=1, help="threads that torch may use")
     p.add_argument(
         "--format",
         type=table_format,
         default="github",
         help="how tables are printed: a format of tabulate's, such as github, latex or grid",
     )
-    p.add_argument("--out", metavar="DIR", type=folder, default="results", help="where files go")
     return p
 
 

@@ -120,6 +120,10 @@ def main(args: list[str] | None = None) -> None:
     parser = cli.parser(str(__doc__).splitlines()[0])
     parser.add_argument("--epochs", type=cli.whole(1), default=500, help="epochs in a run")
     parser.add_argument("--runs", type=cli.whole(1), default=10, help="timed runs of each way")
+    parser.add_argument("--threads", type=cli.whole(1), default=1, help="that torch may use")
+    parser.add_argument(
+        "--out", metavar="DIR", type=cli.folder, default="results", help="where files go"
+    )
     options = parser.parse_args(args)
     cli.use_threads(options.threads)
 

@@ -1,7 +1,7 @@
 """Drawn cases, each run through functional_dl and through PyTorch's autograd.
 
 A case takes a `random.Random` and yields (what, ours, PyTorch's) for everything that must agree
-in every bit.
+in every bit. What is ours can be replaced, to see what another formula comes to.
 """
 
 from collections.abc import Callable, Generator, Iterator, Sequence
@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 import functional_dl as fdl
 from functional_dl import compat
+from functional_dl._bits import BITS
 
 DTYPES = (torch.float32, torch.float64, torch.bfloat16, torch.float16)
 SIZES = (0, 1, 1, 2, 3, 5, 8, 17, 33, 64)
@@ -27,7 +28,7 @@ def same_bits(a: Tensor, b: Tensor) -> bool:
     """Whether shapes, dtypes and all bits agree; every NaN is the same NaN."""
     if a.shape != b.shape or a.dtype != b.dtype:
         return False
-    bits = {2: torch.int16, 4: torch.int32, 8: torch.int64}[a.element_size()]
+    bits = BITS[a.element_size()]
     a, b = (t.masked_fill(t.isnan(), torch.nan).contiguous().view(bits) for t in (a, b))
     return torch.equal(a, b)
 
@@ -70,14 +71,14 @@ def autograd(
     return y.detach(), *torch.autograd.grad(y, leaves, gy)
 
 
-def elementwise(name: str) -> Callable[[Random], Triples]:
+def elementwise(name: str) -> Callable[..., Triples]:
     """A layer without params, by the name that it has in fdl and in torch."""
 
-    def case(rng: Random) -> Triples:
+    def case(rng: Random, make: Callable[[], fdl.Layer] | None = None) -> Triples:
         dtype, shape = rng.choice(DTYPES), draw_shape(rng)[: rng.choice((0, 4, 4, 4))]
         x, gy = draw(rng, shape, dtype), draw(rng, shape, dtype)
         their_y, their_gx = autograd(getattr(torch, name), [x], gy)
-        layer = getattr(fdl, name)()
+        layer = (make or getattr(fdl, name))()
         with torch.inference_mode(rng.random() < 0.5):  # relu has a way of its own there
             y, pullback = layer.vjp({}, x)
             yield "apply", layer.apply({}, x), their_y
@@ -87,7 +88,7 @@ def elementwise(name: str) -> Callable[[Random], Triples]:
     return case
 
 
-def linear(rng: Random) -> Triples:
+def linear(rng: Random, make: Callable[..., fdl.Layer] | None = None) -> Triples:
     """A linear layer, with params in any layout."""
     dtype, (a, b) = rng.choice(DTYPES), rng.choices(FEATURES, k=2)
     x = draw(rng, draw_shape(rng, [a]), dtype)
@@ -96,7 +97,7 @@ def linear(rng: Random) -> Triples:
     if rng.random() < 0.3:
         del params["bias"]
     their_y, their_gx, *their_grads = autograd(nn.functional.linear, [x, *params.values()], gy)
-    layer = fdl.linear(a, b, bias="bias" in params)
+    layer = (make or fdl.linear)(a, b, bias="bias" in params)
     y, pullback = layer.vjp(params, x)
     grads, gx = pullback(gy)
     yield "apply", layer.apply(params, x), their_y
@@ -107,28 +108,30 @@ def linear(rng: Random) -> Triples:
         yield f"{name}, wrt_input=False", pullback(gy, wrt_input=False)[0][name], theirs
 
 
-def mse(rng: Random) -> Triples:
+def mse(rng: Random, make: Callable[[], fdl.Loss] | None = None) -> Triples:
     """The mean squared error."""
     dtype, shape = rng.choice(DTYPES), draw_shape(rng)[: rng.choice((0, 4, 4, 4))]
     y, t = draw(rng, shape, dtype), draw(rng, shape, dtype)
     their_value, their_gy = autograd(lambda y: nn.functional.mse_loss(y, t), [y])
-    value, pullback = fdl.mse().vjp(y, t)
-    yield "apply", fdl.mse().apply(y, t), their_value
+    loss = (make or fdl.mse)()
+    value, pullback = loss.vjp(y, t)
+    yield "apply", loss.apply(y, t), their_value
     yield "value", value, their_value
     yield "gy", pullback(), their_gy
 
 
-def sgd(rng: Random) -> Triples:
+def sgd(rng: Random, step: Callable[..., fdl.Params] | None = None) -> Triples:
     """A step; a tensor as learning rate rounds alike where PyTorch vectorizes in full precision."""
     dtype, shape, lr = rng.choice(DTYPES), draw_shape(rng), rng.choice((0.0, 0.1, 1.0, 3.7))
     p, g = draw(rng, shape, dtype).clone(), draw(rng, shape, dtype)
     leaf = p.clone().requires_grad_()
     leaf.grad = g
     torch.optim.SGD([leaf], lr).step()
-    yield "number", fdl.sgd({"p": p}, {"p": g}, lr)["p"], leaf.detach()
+    step = step or fdl.sgd
+    yield "number", step({"p": p}, {"p": g}, lr)["p"], leaf.detach()
     if lr and dtype.itemsize > 2 and p.stride() == g.stride():
         lr = torch.tensor(lr, dtype=torch.float64)
-        yield "tensor", fdl.sgd({"p": p}, {"p": g}, lr)["p"], leaf.detach()
+        yield "tensor", step({"p": p}, {"p": g}, lr)["p"], leaf.detach()
 
 
 def network(rng: Random) -> Triples:
@@ -201,7 +204,7 @@ def default_dtype(dtype: torch.dtype) -> Generator[None]:
         torch.set_default_dtype(before)
 
 
-CASES = {
+CASES: dict[str, Callable[..., Triples]] = {
     "linear": linear,
     "relu": elementwise("relu"),
     "tanh": elementwise("tanh"),

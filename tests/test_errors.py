@@ -114,7 +114,7 @@ BAD = [
     (
         lambda: sgd({"w": INTS}, {"w": INTS}, 1),
         T,
-        "sgd: expected params['w'] to be a floating tensor",
+        "sgd: expected params['w'] to be a floating tensor, got a int64 tensor of",
     ),
     (lambda: sgd({"w": COMPLEX}, {"w": COMPLEX}), T, "sgd: expected params['w'] to be a floating"),
     (

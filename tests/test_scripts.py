@@ -6,10 +6,15 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import compare
+import experiment
+import prove
 import pytest
+
+import functional_dl as fdl
 
 SCRIPTS = Path(__file__).parent.parent / "scripts"
 SHORT = ["--epochs=2", "--runs=2"]
@@ -86,3 +91,31 @@ def test_an_interrupt_leaves_no_traceback_and_nothing_half_written(tmp_path: Pat
     assert "Traceback" not in progress
     assert printed == ""
     assert list(tmp_path.iterdir()) == []
+
+
+def test_prove_prints_three_tables_and_says_that_all_holds(capsys: pytest.CaptureFixture) -> None:
+    with pytest.raises(SystemExit) as stop:
+        prove.main(["--cases=2", "--draws=9", "--seeds=1", "--epochs=2", "--format=latex"])
+    assert stop.value.code == 0
+    printed = capsys.readouterr().out
+    assert printed.count(r"\begin{tabular}") == 3
+    assert f"{len(prove.FAULTS)} of {len(prove.FAULTS)}" in printed
+    assert "0 of 9 " in printed
+    assert printed.count("0 of 20 ") == printed.count("0 of 8 ") == 4
+
+
+@pytest.mark.parametrize("broken", ["parity", "checker", "training"])
+def test_prove_has_status_1_when_anything_falls_short(
+    broken: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if broken == "parity":
+        wrong = partial(prove.CASES["tanh"], make=fdl.relu)
+        monkeypatch.setitem(prove.CASES, "tanh", wrong)
+        monkeypatch.delitem(prove.FORMULAS, "tanh")
+    elif broken == "checker":
+        monkeypatch.setattr(fdl, "check_vjp", lambda *_: None)
+    else:
+        monkeypatch.setitem(prove.CONTESTANTS, "compat", lambda _: experiment.pytorch("ReLU"))
+    with pytest.raises(SystemExit) as stop:
+        prove.main(["--cases=9", "--draws=1", "--seeds=1", "--epochs=1"])
+    assert stop.value.code == 1

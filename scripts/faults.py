@@ -1,0 +1,332 @@
+"""Slips of one line in layers and losses, each with the property of `check_vjp` that it breaks.
+
+And, at the end, right ones.
+
+A layer or loss is written as its lines: y (or value), the forward pass, and one for each gradient,
+under the name of what it is the gradient of. A fault is a right one with one line replaced. The
+lines see, as attributes, params, input, output, cotangent and `kept`, memory beyond the closure.
+"""
+
+from collections.abc import Callable
+from random import Random
+from types import SimpleNamespace
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+import functional_dl as fdl
+
+Line = Callable[[Any], Any]
+
+
+def layer(**lines: Line) -> fdl.Layer:
+    """A layer of these lines; `apply` and `returns` may replace what follows from the others."""
+    kept: dict[str, Any] = {}
+
+    def values(params: fdl.Params, x: Tensor) -> SimpleNamespace:
+        return SimpleNamespace(**params, x=x, kept=kept)
+
+    def vjp(params: fdl.Params, x: Tensor) -> Any:
+        v = values(params, x)
+        v.y = lines["y"](v)
+
+        def pullback(gy: Tensor, *, wrt_input: bool = True) -> Any:
+            v.gy, v.wrt_input = gy, wrt_input
+            v.grads = {name: lines[name](v) for name in params}
+            v.gx = lines["x"](v) if wrt_input else None
+            return lines.get("returns", lambda v: (v.grads, v.gx))(v)
+
+        return v.y, pullback
+
+    def apply(params: fdl.Params, x: Tensor) -> Tensor:
+        return lines.get("apply", lines["y"])(values(params, x))
+
+    return fdl.Layer(lambda *_, **__: {}, apply, vjp)
+
+
+def affine(**slip: Line) -> fdl.Layer:
+    """Y = X Wᵀ + b, but for a slip."""
+    right: dict[str, Line] = {
+        "y": lambda v: torch.addmm(v.bias, v.x, v.weight.t()),
+        "weight": lambda v: v.gy.t() @ v.x,
+        "bias": lambda v: v.gy.sum(0),
+        "x": lambda v: v.gy @ v.weight,
+    }
+    return layer(**right | slip)
+
+
+def stacked(**slip: Line) -> fdl.Layer:
+    """An affine map, but for a slip, under the path 0.1."""
+    return fdl.sequential(fdl.sequential(fdl.relu(), affine(**slip)))
+
+
+def relu(**slip: Line) -> fdl.Layer:
+    """Y = max(X, 0), but for a slip."""
+    return layer(**{"y": lambda v: v.x.relu(), "x": lambda v: v.gy.where(v.y > 0, 0)} | slip)
+
+
+def leaky_relu() -> fdl.Layer:
+    """A user's own layer, without a slip."""
+    return layer(
+        y=lambda v: v.x.where(v.x > 0, v.x * 0.1), x=lambda v: v.gy.where(v.x > 0, v.gy * 0.1)
+    )
+
+
+def tanh(**slip: Line) -> fdl.Layer:
+    """Y = tanh(X), but for a slip."""
+    return layer(**{"y": lambda v: v.x.tanh(), "x": lambda v: v.gy * (1 - v.y * v.y)} | slip)
+
+
+def mse(**slip: Line) -> fdl.Loss:
+    """L = ‖Y − T‖² / n, but for a slip."""
+    right: dict[str, Line] = {
+        "value": lambda v: (v.y - v.t).square().mean(),
+        "y": lambda v: (v.y - v.t) * (2 / max(v.y.numel(), 1)),
+    }
+    lines, kept = right | slip, {}
+
+    def vjp(y: Tensor, t: Tensor) -> Any:
+        v = SimpleNamespace(y=y, t=t, kept=kept)
+        return lines["value"](v), lambda: lines["y"](v)
+
+    return fdl.Loss(lambda y, t: vjp(y, t)[0], vjp)
+
+
+class Fault(NamedTuple):
+    """A kind of layer or loss with a slip, checked for samples of `features`."""
+
+    breaks: int
+    kind: Callable[..., fdl.Layer | fdl.Loss]
+    slip: dict[str, Line]
+    samples: int = 4
+    features: int = 3
+
+    def broken(self) -> fdl.Layer | fdl.Loss:
+        """A new one, with nothing kept."""
+        return self.kind(**self.slip)
+
+    def primals(self) -> tuple[Any, Tensor]:
+        """Primals that show it: always the same; the first element of the input is 0."""
+        g = torch.Generator().manual_seed(0)
+        x = torch.randn(self.samples, self.features, generator=g)
+        x[0, 0] = 0
+        if self.kind is mse:
+            return x, x.flip(0) * x.sign()
+        out = self.features if self.samples == self.features else 2
+        params = fdl.linear(self.features, out).init(g) if self.kind in (affine, stacked) else {}
+        return {"0": {"0": {}, "1": params}} if self.kind is stacked else params, x
+
+
+def one_percent(grad: Tensor) -> Tensor:
+    """Off by 1 % in the last element."""
+    grad = grad.clone()
+    grad.view(-1)[-1:] *= 1.01
+    return grad
+
+
+def dense(x: Tensor) -> Tensor:
+    """Reads x as if it were contiguous."""
+    return x.as_strided(x.shape, (x.shape[1], 1))
+
+
+FAULTS: dict[str, Fault] = {
+    # Signs, factors, axes
+    "linear: weight's sign": Fault(6, affine, {"weight": lambda v: v.gy.t() @ -v.x}),
+    "linear: bias's sign": Fault(6, affine, {"bias": lambda v: -v.gy.sum(0)}),
+    "linear: input's factor": Fault(6, affine, {"x": lambda v: 2 * v.gy @ v.weight}),
+    "linear: weight averaged": Fault(
+        6, affine, {"weight": lambda v: v.gy.t() @ v.x / max(len(v.x), 1)}
+    ),
+    "linear: bias averaged": Fault(6, stacked, {"bias": lambda v: v.gy.sum(0) / 4}),
+    "linear: bias summed over features": Fault(6, affine, {"bias": lambda v: v.gy.sum(1)}, 3, 3),
+    "linear: bias not summed": Fault(2, affine, {"bias": lambda v: v.gy}),
+    "linear: bias keeps a dimension": Fault(2, affine, {"bias": lambda v: v.gy.sum(0, True)}),
+    "linear: weight transposed": Fault(2, affine, {"weight": lambda v: v.x.t() @ v.gy}),
+    "linear: square weight transposed": Fault(
+        6, affine, {"weight": lambda v: v.x.t() @ v.gy}, 3, 3
+    ),
+    "linear: input by Wᵀ": Fault(6, affine, {"x": lambda v: v.gy @ v.weight.t()}, 3, 3),
+    # Zero, lost, off a little
+    "linear: bias detached": Fault(6, affine, {"bias": lambda v: torch.zeros_like(v.bias)}),
+    "linear: weight detached": Fault(6, stacked, {"weight": lambda v: torch.zeros_like(v.weight)}),
+    "linear: input detached": Fault(6, affine, {"x": lambda v: torch.zeros_like(v.x)}),
+    "linear: added bias thrown away": Fault(
+        6, affine, {"y": lambda v: (v.x @ v.weight.t(), v.x @ v.weight.t() + v.bias)[0]}
+    ),
+    "linear: bias added twice": Fault(
+        6, affine, {"y": lambda v: torch.addmm(v.bias, v.x, v.weight.t()) + v.bias}
+    ),
+    "linear: 1 % off in one element": Fault(
+        6, affine, {"weight": lambda v: one_percent(v.gy.t() @ v.x)}
+    ),
+    "linear: 1 % off in one of 4,096": Fault(
+        6, affine, {"weight": lambda v: one_percent(v.gy.t() @ v.x)}, 64, 64
+    ),
+    "relu: 1 % off in one of 4,096": Fault(
+        6, relu, {"x": lambda v: one_percent(v.gy.where(v.y > 0, 0))}, 64, 64
+    ),
+    # Structure
+    "linear: no gradient of the bias": Fault(
+        2, affine, {"returns": lambda v: ({"weight": v.grads["weight"]}, v.gx)}
+    ),
+    "linear: gradients in a list": Fault(
+        2, affine, {"returns": lambda v: ([*v.grads.values()], v.gx)}
+    ),
+    "linear: no gradient of the input": Fault(2, affine, {"returns": lambda v: (v.grads, None)}),
+    "linear: one gradient in float64": Fault(2, affine, {"bias": lambda v: v.gy.sum(0).double()}),
+    "linear: other gradients without the input's": Fault(
+        2, affine, {"bias": lambda v: v.gy.sum(0) * v.wrt_input}
+    ),
+    "tanh: a gradient of the input in any case": Fault(
+        2, tanh, {"returns": lambda v: (v.grads, v.gy * (1 - v.y * v.y))}
+    ),
+    # The value
+    "tanh: apply by another formula": Fault(
+        1, tanh, {"apply": lambda v: 1 - 2 / ((2 * v.x).exp() + 1)}
+    ),
+    "tanh: apply forgets it": Fault(1, tanh, {"apply": lambda v: v.x}),
+    "tanh: by exponentials that overflow": Fault(
+        1, tanh, {"y": lambda v: (1e3 * v.x).exp() / (1e3 * v.x).exp()}
+    ),
+    "tanh: noise": Fault(1, tanh, {"y": lambda v: v.x.tanh() + torch.rand(())}),
+    # Mutations
+    "relu: in place": Fault(3, relu, {"y": lambda v: v.x.relu_()}),
+    "relu: mask in place on the cotangent": Fault(
+        3, relu, {"x": lambda v: v.gy.masked_fill_(v.y <= 0, 0)}
+    ),
+    "linear: weight decays in the forward pass": Fault(
+        3, affine, {"y": lambda v: torch.addmm(v.bias, v.x, v.weight.mul_(0.999).t())}
+    ),
+    "linear: learns on the way back": Fault(
+        3, affine, {"bias": lambda v: (v.gy.sum(0), v.bias.sub_(v.gy.sum(0), alpha=0.1))[0]}
+    ),
+    # Memory
+    "tanh: the residual of the last call": Fault(
+        4,
+        tanh,
+        {
+            "y": lambda v: v.kept.update(y=v.x.tanh()) or v.kept["y"],
+            "x": lambda v: v.gy * (1 - v.kept["y"] ** 2),
+        },
+    ),
+    "tanh: the residual of the first call": Fault(
+        6, tanh, {"x": lambda v: v.gy * (1 - v.kept.setdefault("y", v.y) ** 2)}
+    ),
+    "tanh: the residual squared in place": Fault(
+        4, tanh, {"x": lambda v: v.gy * (1 - v.y.square_())}
+    ),
+    "linear: bias accumulates": Fault(
+        2, affine, {"bias": lambda v: v.kept.setdefault("b", torch.zeros(2)).add_(v.gy.sum(0))}
+    ),
+    "tanh: accumulates from one way back to the next": Fault(
+        4,
+        tanh,
+        {"x": lambda v: vars(v).setdefault("sum", v.gy * 0).add_(v.gy * (1 - v.y * v.y))},
+    ),
+    # The cotangent
+    "relu: of the cotangent": Fault(5, relu, {"x": lambda v: v.gy.relu() * (v.y > 0)}),
+    "relu: gradient clipped": Fault(5, relu, {"x": lambda v: v.gy.clamp(-4, 4) * (v.y > 0)}),
+    "tanh: epsilon added": Fault(5, tanh, {"x": lambda v: v.gy * (1 - v.y * v.y) + 1e-8}),
+    "tanh: gradient normalised": Fault(
+        5, tanh, {"x": lambda v: v.gy * (1 - v.y * v.y) / v.gy.norm().clamp(min=1)}
+    ),
+    "tanh: cotangent squared": Fault(5, tanh, {"x": lambda v: v.gy**2 * (1 - v.y * v.y)}),
+    "linear: cotangent ignored": Fault(5, affine, {"bias": lambda v: v.bias * 0 + len(v.x)}),
+    # Derivatives
+    "relu: no mask": Fault(6, relu, {"x": lambda v: v.gy}),
+    "relu: mask the wrong way round": Fault(6, relu, {"x": lambda v: v.gy.where(v.y <= 0, 0)}),
+    "relu: both sides at 0": Fault(6, relu, {"x": lambda v: v.gy * (v.x >= 0) + v.gy * (v.x == 0)}),
+    "relu: NaN at 0": Fault(5, relu, {"x": lambda v: v.gy * v.y / v.x}),
+    "tanh: input for output": Fault(6, tanh, {"x": lambda v: v.gy * (1 - v.x * v.x)}),
+    "tanh: square forgotten": Fault(6, tanh, {"x": lambda v: v.gy * (1 - v.y)}),
+    "tanh: residual in single precision": Fault(
+        6, tanh, {"x": lambda v: v.gy * (1 - v.y.float() ** 2).to(v.gy.dtype)}
+    ),
+    # Layouts and sizes
+    "tanh: reads the gaps": Fault(7, tanh, {"y": lambda v: dense(v.x).tanh()}),
+    "linear: reads the gaps on the way back": Fault(
+        7, affine, {"weight": lambda v: v.gy.t() @ dense(v.x)}
+    ),
+    "linear: reads the cotangent's gaps": Fault(7, affine, {"bias": lambda v: dense(v.gy).sum(0)}),
+    "relu: view of a strided input": Fault(
+        7, relu, {"y": lambda v: v.x.view(-1).relu().view_as(v.x)}
+    ),
+    "tanh: forgets the square of a strided input": Fault(
+        7, tanh, {"x": lambda v: v.gy * (1 - (v.y * v.y if v.x.is_contiguous() else v.y))}
+    ),
+    "linear: divides by a batch of none": Fault(
+        7, affine, {"bias": lambda v: v.gy.sum(0) * len(v.x) * (1 / len(v.x))}
+    ),
+    "linear: mean of a batch of none": Fault(
+        7, affine, {"bias": lambda v: v.gy.mean(0) * len(v.x)}
+    ),
+    "linear: first sample of a batch of none": Fault(
+        7, affine, {"bias": lambda v: v.gy[0] + v.gy[1:].sum(0)}
+    ),
+    "linear: squeezes a batch of one": Fault(
+        6, affine, {"bias": lambda v: v.gy.squeeze().sum(0).expand(2)}, 1
+    ),
+    "linear: no bias for a batch of one": Fault(
+        6, affine, {"bias": lambda v: v.gy.sum(0) * (len(v.x) != 1)}, 1
+    ),
+    # Losses
+    "mse: N·D there, N back": Fault(6, mse, {"y": lambda v: (v.y - v.t) * 2 / max(len(v.y), 1)}),
+    "mse: not averaged back": Fault(6, mse, {"y": lambda v: 2 * (v.y - v.t)}),
+    "mse: sum there, mean back": Fault(6, mse, {"value": lambda v: (v.y - v.t).square().sum()}),
+    "mse: no factor of 2": Fault(6, mse, {"y": lambda v: (v.y - v.t) / max(v.y.numel(), 1)}),
+    "mse: sign": Fault(6, mse, {"y": lambda v: (v.t - v.y) * (2 / max(v.y.numel(), 1))}),
+    "mse: not reduced": Fault(1, mse, {"value": lambda v: (v.y - v.t).square()}),
+    "mse: error in place": Fault(3, mse, {"value": lambda v: v.y.sub_(v.t).square().mean()}),
+    "mse: gradient flattened": Fault(
+        2, mse, {"y": lambda v: ((v.y - v.t) * (2 / max(v.y.numel(), 1))).flatten()}
+    ),
+    "mse: the target of the last call": Fault(
+        4,
+        mse,
+        {
+            "value": lambda v: v.kept.update(t=v.t) or (v.y - v.t).square().mean(),
+            "y": lambda v: (v.y - v.kept["t"]) * (2 / max(v.y.numel(), 1)),
+        },
+    ),
+    "mse: divides by a batch of none": Fault(
+        7, mse, {"y": lambda v: (v.y - v.t) * (2 / v.y.numel())}
+    ),
+    "absolute error: NaN at 0": Fault(
+        6,
+        mse,
+        {
+            "value": lambda v: (v.y - v.t).abs().sum(),
+            "y": lambda v: (v.y - v.t) / (v.y - v.t).abs(),
+        },
+    ),
+}
+
+RIGHT: dict[str, Callable[[int, int], fdl.Layer | fdl.Loss]] = {
+    "linear": lambda a, b: fdl.linear(a, b),
+    "linear without bias": lambda a, b: fdl.linear(a, b, bias=False),
+    "relu": lambda a, b: fdl.relu(),
+    "tanh": lambda a, b: fdl.tanh(),
+    "leaky relu": lambda a, b: leaky_relu(),
+    "empty": lambda a, b: fdl.sequential(),
+    "deep": lambda a, b: fdl.sequential(fdl.linear(a, b), fdl.relu(), fdl.linear(b, 2)),
+    "nested": lambda a, b: fdl.sequential(
+        fdl.sequential(fdl.linear(a, b, bias=False), fdl.sequential()),
+        fdl.sequential(fdl.sequential(fdl.tanh()), fdl.linear(b, a)),
+    ),
+    "mse": lambda a, b: fdl.mse(),
+}
+
+
+def draw_right(rng: Random) -> tuple[fdl.Layer | fdl.Loss, tuple[Any, Tensor]]:
+    """A right layer or loss, with primals of any dtype, rank and scale, and some zeros in them."""
+    name, a, b = rng.choice(list(RIGHT)), rng.randint(1, 4), rng.randint(1, 4)
+    f = RIGHT[name](a, b)
+    g = torch.Generator().manual_seed(rng.getrandbits(32))
+    shape = [*(rng.randint(0, 4) for _ in range(rng.randint(0, 3))), a]
+    x, t = torch.randn(2, *shape, generator=g).mul(rng.choice((1e-3, 1, 30)))
+    if name in ("relu", "leaky relu", "mse"):
+        x = x * (t > 0)
+    dtype = rng.choice((torch.float32, torch.float64, torch.bfloat16, torch.float16))
+    x, t = x.to(dtype), t.to(dtype)
+    return f, (x, t) if isinstance(f, fdl.Loss) else (f.init(g, dtype=dtype), x)
