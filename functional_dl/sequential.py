@@ -36,7 +36,7 @@ def sequential(*layers: Layer) -> Layer:
     def init(generator: Generator = None, *, dtype: Dtype = None, device: Device = None) -> Params:
         return {k: f.init(generator, dtype=dtype, device=device) for k, f in named.items()}
 
-    def vjp(params: Params, x: Float[Tensor, ...]) -> tuple[Float[Tensor, ...], Pullback]:
+    def vjp(params: Params, x: Float[Tensor, "*A"]) -> tuple[Float[Tensor, "*B"], Pullback]:
         check(params)
         y = x
         pullbacks: dict[str, Pullback] = {}
@@ -44,8 +44,8 @@ def sequential(*layers: Layer) -> Layer:
             y, pullbacks[k] = f.vjp(params[k], y)
 
         def pullback(
-            gy: Float[Tensor, ...], *, wrt_input: bool = True
-        ) -> tuple[Params, Float[Tensor, ...] | None]:
+            gy: Float[Tensor, "*B"], *, wrt_input: bool = True
+        ) -> tuple[Params, Float[Tensor, "*A"] | None]:
             if not pullbacks and (gy.shape != y.shape or gy.dtype != y.dtype):
                 raise not_like("sequential", "the cotangent", gy, y.dtype, y.shape)
             grads: Params = dict.fromkeys(named)  # keeps the order of construction
@@ -56,7 +56,7 @@ def sequential(*layers: Layer) -> Layer:
 
         return y, pullback
 
-    def apply(params: Params, x: Float[Tensor, ...]) -> Float[Tensor, ...]:
+    def apply(params: Params, x: Float[Tensor, "*A"]) -> Float[Tensor, "*B"]:
         check(params)
         for k, f in named.items():
             x = f.apply(params[k], x)
