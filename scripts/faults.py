@@ -130,6 +130,11 @@ def dense(x: Tensor) -> Tensor:
     return x.as_strided(x.shape, (x.shape[1], 1))
 
 
+def whole(x: Tensor) -> Tensor:
+    """All that x's memory holds."""
+    return x.as_strided((x.untyped_storage().nbytes() // x.element_size(),), (1,), 0)
+
+
 FAULTS: dict[str, Fault] = {
     # Signs, factors, axes
     "linear: weight's sign": Fault(6, affine, {"weight": lambda v: v.gy.t() @ -v.x}),
@@ -245,6 +250,9 @@ FAULTS: dict[str, Fault] = {
     ),
     # Layouts and sizes
     "tanh: reads the gaps": Fault(7, tanh, {"y": lambda v: dense(v.x).tanh()}),
+    "tanh: adds nothing of the gaps": Fault(
+        7, tanh, {"y": lambda v: v.x.tanh() + 0 * whole(v.x).sum(dtype=torch.float64).to(v.x)}
+    ),
     "linear: reads the gaps on the way back": Fault(
         7, affine, {"weight": lambda v: v.gy.t() @ dense(v.x)}
     ),

@@ -156,7 +156,7 @@ def training_table(seeds: int, epochs: int, progress: Progress) -> tuple[Rows, b
 def main(args: list[str] | None = None) -> None:
     """Prints the tables; exits with status 1 when anything falls short."""
     parser = cli.parser(str(__doc__).splitlines()[0])
-    parser.add_argument("--cases", type=cli.whole(1), default=450, help="drawn of each kind")
+    parser.add_argument("--cases", type=cli.whole(1), default=850, help="drawn of each kind")
     parser.add_argument("--draws", type=cli.whole(1), default=1000, help="of right layers")
     parser.add_argument("--seeds", type=cli.whole(1), default=20, help="trained from")
     parser.add_argument("--epochs", type=cli.whole(1), default=500, help="of training")

@@ -1,5 +1,6 @@
 """check_vjp catches every planted fault, by the right property, and no right layer or loss."""
 
+import math
 import re
 from random import Random
 from typing import Any
@@ -30,6 +31,64 @@ def test_catches(name: str) -> None:
         leaf = r"(0\.1\.)?(weight|bias)|x|y"
         numbers = f"analytic {NUMBER}, numeric {NUMBER}, tolerance {NUMBER}"
         assert re.fullmatch(rf"check_vjp: 6, .*: ({leaf})\[\d+(, \d+)?\]: {numbers}", said)
+
+
+SHAPE = "a float32 tensor of shape"
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        (
+            "linear: no gradient of the bias",
+            "2, unlike: gradient: expected the structure {'': {'weight': '…', 'bias': '…'}, "
+            "'x': '…'}, got {'': {'weight': '…'}, 'x': '…'}",
+        ),
+        (
+            "linear: bias not summed",
+            f"2, unlike: gradient: expected bias to be {SHAPE} (2,), got {SHAPE} (4, 2)",
+        ),
+        (
+            "mse: not reduced",
+            f"1, values differ: vjp: expected value to be {SHAPE} (), got {SHAPE} (4, 3)",
+        ),
+    ],
+)
+def test_a_message_tells_what_was_expected_and_what_came(name: str, said: str) -> None:
+    fault = FAULTS[name]
+    assert message(fault.broken(), *fault.primals()) == f"check_vjp: {said}"
+
+
+def test_a_message_tells_apart_what_it_tells_of() -> None:
+    x = torch.tensor([[1.0, 2.0]], dtype=torch.float64)
+    off = tanh(apply=lambda v: v.x.tanh().nextafter(v.x))
+    y = x.tanh()[0, 0].item()
+    above = math.nextafter(y, 1)
+    numbers = f"apply {above:.17g}, vjp {y:.17g}"
+    assert message(off, {}, x) == f"check_vjp: 1, values differ: value[0, 0]: {numbers}"
+
+    loss = fdl.Loss(lambda y, t: fdl.mse().apply(y, t) + 1, fdl.mse().vjp)
+    assert message(loss, x, x) == "check_vjp: 1, values differ: value: apply 1, vjp 0"
+
+    rows = mse(value=lambda v: (v.y - v.t).square().sum(1))
+    assert ": vjp: expected value to be a float64 tensor of shape (), got" in message(rows, x, x)
+
+    eager = tanh(returns=lambda v: (v.grads, v.gy))
+    assert "2, unlike: expected None for x with wrt_input=False, got tensor([[" in message(
+        eager, {}, x
+    )
+
+    c = torch.rand(1, 2, generator=torch.Generator().manual_seed(0), dtype=torch.float64) * 2 - 1
+    c = float((c + c.sign())[0, 0])
+    twice = layer(y=lambda v: 2 * v.x, x=lambda v: v.gy)
+    said = f"check_vjp: 6, not the derivative: x[0, 0]: analytic {c:.10g}, numeric {2 * c:.10g}, "
+    assert message(twice, {}, x).startswith(said)
+
+
+def test_a_pullback_returns_two() -> None:
+    three = tanh(returns=lambda v: (v.grads, v.gx, v.gx))
+    with pytest.raises(ValueError, match="longer"):
+        fdl.check_vjp(three, {}, torch.ones(2, 3))
 
 
 def test_there_are_faults_of_every_property() -> None:

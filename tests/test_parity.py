@@ -1,5 +1,6 @@
 """Everything equals PyTorch's autograd in every bit, over drawn cases."""
 
+import itertools
 from random import Random
 
 import parity
@@ -7,6 +8,9 @@ import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from torch import nn
+
+import functional_dl as fdl
 
 
 @pytest.mark.parametrize("name", parity.CASES)
@@ -16,6 +20,24 @@ from hypothesis import strategies as st
 def test_equals_autograd_in_every_bit(name: str, rng: Random) -> None:
     for what, ours, theirs in parity.CASES[name](rng):
         assert parity.same_bits(ours, theirs), what
+
+
+@pytest.mark.parametrize("dtype", parity.DTYPES)
+@pytest.mark.parametrize("transposed", ["input", "weight"])
+def test_equals_autograd_where_a_factor_is_laid_out_by_columns(
+    transposed: str, dtype: torch.dtype
+) -> None:
+    generator = torch.Generator().manual_seed(0)
+    for n, a, b in itertools.product((1, 3, 30, 64), repeat=3):
+        sizes = {"input": (n, a), "weight": (b, a)}
+        sizes[transposed] = sizes[transposed][::-1]
+        x, weight = (torch.randn(s, generator=generator).to(dtype) for s in sizes.values())
+        x, weight = (x.t(), weight) if transposed == "input" else (x, weight.t())
+        gy = torch.randn(n, b, generator=generator).to(dtype)
+        _, their_gx, their_grad = parity.autograd(nn.functional.linear, [x, weight], gy)
+        grads, gx = fdl.linear(a, b, bias=False).vjp({"weight": weight}, x)[1](gy)
+        assert parity.same_bits(gx, their_gx)
+        assert parity.same_bits(grads["weight"], their_grad)
 
 
 def test_same_bits_tells_a_sign_of_zero_a_last_bit_a_shape_and_a_dtype() -> None:
