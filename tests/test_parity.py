@@ -28,12 +28,17 @@ def test_equals_autograd_where_a_factor_is_laid_out_by_columns(
     transposed: str, dtype: torch.dtype
 ) -> None:
     generator = torch.Generator().manual_seed(0)
-    for n, a, b in itertools.product((1, 3, 30, 64), repeat=3):
-        sizes = {"input": (n, a), "weight": (b, a)}
-        sizes[transposed] = sizes[transposed][::-1]
-        x, weight = (torch.randn(s, generator=generator).to(dtype) for s in sizes.values())
-        x, weight = (x.t(), weight) if transposed == "input" else (x, weight.t())
-        gy = torch.randn(n, b, generator=generator).to(dtype)
+    sizes = (1, 3, 30, 64)
+    for n, a, b, gy_rows in [
+        (*s, k) for s in itertools.product(sizes, repeat=3) for k in (1, s[0])
+    ]:
+        x, weight = torch.randn(n, a, generator=generator), torch.randn(b, a, generator=generator)
+        if transposed == "input":
+            x = x.t().contiguous().t()
+        else:
+            weight = weight.t().contiguous().t()
+        x, weight = x.to(dtype), weight.to(dtype)
+        gy = torch.randn(gy_rows, b, generator=generator).to(dtype).expand(n, b)
         _, their_gx, their_grad = parity.autograd(nn.functional.linear, [x, weight], gy)
         grads, gx = fdl.linear(a, b, bias=False).vjp({"weight": weight}, x)[1](gy)
         assert parity.same_bits(gx, their_gx)
