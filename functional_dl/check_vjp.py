@@ -128,7 +128,7 @@ def _check(where: str, f: Any, at: Params, copy: Callable[[Tensor], Tensor]) -> 
         shapes = [_map(lambda t: "…" if isinstance(t, Tensor) else t, p) for p in (one, other)]
         if shapes[0] != shapes[1]:
             raise fail(number, f"{second}: expected the structure {shapes[0]}, got {shapes[1]}")
-        for (path, a), (_, b) in zip(_leaves(one), _leaves(other), strict=True):
+        for (path, a), (_, b) in zip(_leaves(one), _leaves(other)):
             if b.shape != a.shape or b.dtype != a.dtype:
                 raise fail(number, not_like(second, path, b, a.dtype, a.shape))
             if tolerance is None:
@@ -168,7 +168,7 @@ def _check(where: str, f: Any, at: Params, copy: Callable[[Tensor], Tensor]) -> 
             raise fail(2, f"expected None for x with wrt_input=False, got {gx}")
 
     # 3
-    for after, gy_after in zip((given, passed), cotangents, strict=True):
+    for after, gy_after in zip((given, passed), cotangents):
         compare(3, before={**at, "cotangent": gy}, after={**after, "cotangent": gy_after})
 
     # 4
@@ -186,13 +186,13 @@ def _check(where: str, f: Any, at: Params, copy: Callable[[Tensor], Tensor]) -> 
     y, pullback = f.vjp(*_map(copy, at).values())
     c, d = gy.to(y), draw(y)
     grads = pull(pullback, copy(c), at)
-    pairs = zip(_leaves({name: at[name] for name in grads}), _leaves(grads), strict=True)
+    pairs = zip(_leaves({name: at[name] for name in grads}), _leaves(grads))
     leaves = [(path, p, g, float(p.abs().max()) if p.any() else 1.0) for (path, p), (_, g) in pairs]
-    known = sum(size * g.nan_to_num(0, 0, 0).abs().sum() for _, _, g, size in leaves)
-    delta = 2**-47 * float((c * y).nan_to_num(0).abs().sum() + known)
-    for k, m in ((0, 0), (1, 1), (-1024, 0), (0, 2**-10)) if layer else ():
+    known = sum(size * g[g.isfinite()].abs().sum() for _, _, g, size in leaves)
+    delta = 2**-47 * float((c * y).abs().nansum() + known)
+    for k, m in ((0, 0), (1, 1), (-1024, 0)) if layer else ():
         parts, whole = (_leaves(pull(pullback, gy, at)) for gy in (copy(d), copy(k * c + m * d)))
-        for (path, _, g, size), (_, other), (_, both) in zip(leaves, parts, whole, strict=True):
+        for (path, _, g, size), (_, other), (_, both) in zip(leaves, parts, whole):
             sums = {"of_parts": {path: k * g + m * other}, "of_whole": {path: both}}
             compare(5, (abs(k) + abs(m)) * 8**4 * delta / size, **sums)
 

@@ -7,6 +7,7 @@ under the name of what it is the gradient of. A fault is a right one with one li
 lines see, as attributes, params, input, output, cotangent and `kept`, memory beyond the closure.
 """
 
+import math
 from collections.abc import Callable
 from random import Random
 from types import SimpleNamespace
@@ -130,6 +131,17 @@ def dense(x: Tensor) -> Tensor:
     return x.as_strided(x.shape, (x.shape[1], 1))
 
 
+def mse_at_zero(v: Any, value: float) -> Tensor:
+    """The right gradient, but for a value where the error is 0."""
+    return ((v.y - v.t) * (2 / max(v.y.numel(), 1))).masked_fill(v.y == v.t, value)
+
+
+def count(v: Any, what: str) -> int:
+    """How often it has been asked, this time included."""
+    v.kept[what] = v.kept.get(what, 0) + 1
+    return v.kept[what]
+
+
 def whole(x: Tensor) -> Tensor:
     """All that x's memory holds."""
     return x.as_strided((x.untyped_storage().nbytes() // x.element_size(),), (1,), 0)
@@ -229,12 +241,32 @@ FAULTS: dict[str, Fault] = {
         tanh,
         {"x": lambda v: vars(v).setdefault("sum", v.gy * 0).add_(v.gy * (1 - v.y * v.y))},
     ),
+    "tanh: other values from the third call on": Fault(
+        4, tanh, {"y": lambda v: v.x.tanh() + (count(v, "y") > 2)}
+    ),
+    "tanh: other gradients from the second way back on": Fault(
+        4, tanh, {"x": lambda v: v.gy * (1 - v.y * v.y) + (count(v, "x") > 1)}
+    ),
+    "tanh: all outputs in one place": Fault(
+        4,
+        tanh,
+        {
+            "y": lambda v: v.kept.setdefault("y", v.x.new_empty(v.x.shape)).copy_(v.x.tanh()),
+            "x": lambda v: v.gy * (1 - v.x.tanh() ** 2),
+        },
+    ),
+    "tanh: other applications from the second on": Fault(
+        4, tanh, {"apply": lambda v: v.x.tanh() + (count(v, "apply") > 1)}
+    ),
     # The cotangent
     "relu: of the cotangent": Fault(5, relu, {"x": lambda v: v.gy.relu() * (v.y > 0)}),
     "relu: gradient clipped": Fault(5, relu, {"x": lambda v: v.gy.clamp(-4, 4) * (v.y > 0)}),
     "tanh: epsilon added": Fault(5, tanh, {"x": lambda v: v.gy * (1 - v.y * v.y) + 1e-8}),
     "tanh: gradient normalised": Fault(
         5, tanh, {"x": lambda v: v.gy * (1 - v.y * v.y) / v.gy.norm().clamp(min=1)}
+    ),
+    "tanh: the norm taken out and put back in": Fault(
+        5, tanh, {"x": lambda v: v.gy / v.gy.norm() * v.gy.norm() * (1 - v.y * v.y)}
     ),
     "tanh: cotangent squared": Fault(5, tanh, {"x": lambda v: v.gy**2 * (1 - v.y * v.y)}),
     "linear: cotangent ignored": Fault(5, affine, {"bias": lambda v: v.bias * 0 + len(v.x)}),
@@ -284,6 +316,8 @@ FAULTS: dict[str, Fault] = {
     "mse: sum there, mean back": Fault(6, mse, {"value": lambda v: (v.y - v.t).square().sum()}),
     "mse: no factor of 2": Fault(6, mse, {"y": lambda v: (v.y - v.t) / max(v.y.numel(), 1)}),
     "mse: sign": Fault(6, mse, {"y": lambda v: (v.t - v.y) * (2 / max(v.y.numel(), 1))}),
+    "mse: infinite at 0": Fault(6, mse, {"y": lambda v: mse_at_zero(v, math.inf)}),
+    "mse: minus infinity at 0": Fault(6, mse, {"y": lambda v: mse_at_zero(v, -math.inf)}),
     "mse: not reduced": Fault(1, mse, {"value": lambda v: (v.y - v.t).square()}),
     "mse: error in place": Fault(3, mse, {"value": lambda v: v.y.sub_(v.t).square().mean()}),
     "mse: gradient flattened": Fault(

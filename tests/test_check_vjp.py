@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 import functional_dl as fdl
 
-NUMBER = r"(-?\d\S*|nan)"
+NUMBER = r"(-?\d\S*|nan|-?inf)"
 
 
 def message(f: Any, *primals: Any) -> str:
@@ -52,6 +52,10 @@ SHAPE = "a float32 tensor of shape"
             "mse: not reduced",
             f"1, values differ: vjp: expected value to be {SHAPE} (), got {SHAPE} (4, 3)",
         ),
+        (
+            "tanh: epsilon added",
+            "5, not linear: x[0, 0]: of_parts 0, of_whole 1e-08, tolerance 0",
+        ),
     ],
 )
 def test_a_message_tells_what_was_expected_and_what_came(name: str, said: str) -> None:
@@ -83,6 +87,17 @@ def test_a_message_tells_apart_what_it_tells_of() -> None:
     twice = layer(y=lambda v: 2 * v.x, x=lambda v: v.gy)
     said = f"check_vjp: 6, not the derivative: x[0, 0]: analytic {c:.10g}, numeric {2 * c:.10g}, "
     assert message(twice, {}, x).startswith(said)
+
+
+def test_params_may_share_a_tensor() -> None:
+    both = layer(
+        y=lambda v: v.x * v.a + v.x * v.b,
+        a=lambda v: (v.gy * v.x).sum(),
+        b=lambda v: (v.gy * v.x).sum(),
+        x=lambda v: v.gy * (v.a + v.b),
+    )
+    shared = torch.tensor(2.0, dtype=torch.float64)
+    fdl.check_vjp(both, {"a": shared, "b": shared}, torch.ones(3, dtype=torch.float64))
 
 
 def test_a_pullback_returns_two() -> None:
