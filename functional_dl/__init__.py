@@ -1,7 +1,6 @@
 """Deep learning without autograd: pure functions on PyTorch tensors, each gradient by hand.
 
-`contract` says what a layer and a loss are; a layer's file holds its formulas. The same as
-stateful modules is `functional_dl.compat`.
+`contract` says what a layer and a loss are; `compat` is the same as stateful modules.
 """
 
 from functional_dl.check_vjp import VjpError, check_vjp

@@ -67,12 +67,9 @@ def linear(in_features: int, out_features: int, bias: bool = True) -> Layer:
         rows = x if x.dim() == 2 else x.reshape(-1, in_features)
         # Where PyTorch adds b within the product, which rounds once less.
         fused = bias and (rows is x or (x.is_contiguous() and params["bias"].is_contiguous()))
-        if fused:
-            y = torch.addmm(params["bias"], rows, weight.t())
-        elif bias:
-            y = rows.mm(weight.t()) + params["bias"]
-        else:
-            y = rows.mm(weight.t())
+        y = torch.addmm(params["bias"], rows, weight.t()) if fused else rows.mm(weight.t())
+        if bias and not fused:
+            y = y + params["bias"]
         if rows is not x:
             y = y.reshape(*x.shape[:-1], out_features)
 

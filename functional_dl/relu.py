@@ -6,9 +6,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from functional_dl._bits import BITS
 from functional_dl._elementwise import elementwise
 from functional_dl.contract import Layer
+
+BITS = {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
+"""For a number of so many bytes, an integer that holds its bits."""
 
 
 def relu() -> Layer:

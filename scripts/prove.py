@@ -20,7 +20,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 import functional_dl as fdl
-from functional_dl._bits import BITS
+from functional_dl.relu import BITS
 
 Rows = list[dict[str, str]]
 Progress: TypeAlias = "tqdm[Any]"
