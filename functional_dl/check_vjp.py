@@ -88,7 +88,7 @@ def check_vjp(f: Layer | Loss, *primals: Any) -> None:
     layer = isinstance(f, Layer)
     if layer and not isinstance(primals[0], dict):
         raise not_keyed("check_vjp", "params", primals[0], ())
-    at: Params = dict(zip(("", "x") if layer else ("y", "t"), primals, strict=True))
+    at: Params = dict(zip(("", "x") if layer else ("y", "t"), primals))
     for path, leaf in _leaves(at):
         if not isinstance(leaf, Tensor) or not (leaf.is_floating_point() or path == "t"):
             raise not_floating("check_vjp", path, leaf)
@@ -233,7 +233,7 @@ def _leaves(tree: Any, path: str = "") -> list[tuple[str, Any]]:
     """The leaves of nested dicts with their paths, in the order of the paths."""
     if not isinstance(tree, dict):
         return [(path, tree)]
-    found = [leaf for k, v in tree.items() for leaf in _leaves(v, f"{path}.{k}".lstrip("."))]
+    found = [leaf for k, v in tree.items() for leaf in _leaves(v, f"{path}.{k}".removeprefix("."))]
     return sorted(found, key=lambda leaf: leaf[0])
 
 
