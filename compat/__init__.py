@@ -1,13 +1,15 @@
 """The course report's stateful API over the functional core; no equation stands here.
 
-model, criterion = Sequential(Linear(2, 25), ReLU(), Linear(25, 2)), MSE()
-optimizer = SGD(model.parameters(), model.grads(), lr=0.1)
-for input, target in batches:
-    output = model(input)
-    loss = criterion(output, target)
-    model.backward(criterion.backward())
-    optimizer.step()
-    optimizer.zero_grad()
+Its Algorithm 1:
+
+    model, criterion = Sequential(Linear(2, 25), ReLU(), Linear(25, 2)), MSE()
+    optimizer = SGD(model.parameters(), model.grads(), lr=0.1)
+    for input, target in batches:
+        output = model(input)
+        loss = criterion(output, target)
+        model.backward(criterion.backward())
+        optimizer.step()
+        optimizer.zero_grad()
 """
 
 from .layers import Linear, ReLU, Tanh

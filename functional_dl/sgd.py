@@ -13,7 +13,7 @@ from functional_dl.contract import Params
 
 
 def sgd(params: Params, grads: Params, lr: float | Tensor) -> Params:
-    """P ← p − lr · ∇p, for every leaf p.
+    """p ← p − lr · ∇p, for every leaf p.
 
     Args:
         params: Nested dicts of tensors.

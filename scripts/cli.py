@@ -101,6 +101,14 @@ def machine() -> dict[str, str | int]:
     }
 
 
+def show(tables: dict[str, list[dict[str, str]]], table_format: str) -> None:
+    """Prints the machine and the tables."""
+    print(", ".join(f"{k} {v}" for k, v in machine().items()))
+    for name, rows in tables.items():
+        table = tabulate.tabulate(rows, "keys", table_format, disable_numparse=True)
+        print(f"\n{name}\n\n{table}")
+
+
 @contextmanager
 def all_or_nothing(out: Path) -> Generator[Path]:
     """A folder whose files go to out when all is done, and nowhere if something fails."""

@@ -16,7 +16,7 @@ import cli
 import figures
 import torch
 from experiment import CONTESTANTS, NETWORKS, Contestant, Points, error_rate, train
-from tabulate import tabulate
+from parity import same_bits
 from torch import Tensor
 from tqdm import tqdm
 
@@ -76,13 +76,10 @@ def error_table(runs: Runs, training: Points, test: Points) -> list[dict[str, st
         theirs = runs[network, "PyTorch"]
         for way in SHOWN:
             ours = runs[network, way]
-            steps = ours.losses.view(torch.int32) != theirs.losses.view(torch.int32)
-            parameters = [
-                not torch.equal(p.view(torch.int32), q.view(torch.int32))
-                for p, q in zip(
-                    ours.contestant.parameters(), theirs.contestant.parameters(), strict=True
-                )
-            ]
+            steps = zip(ours.losses.flatten(), theirs.losses.flatten(), strict=True)
+            losses = [not same_bits(a, b) for a, b in steps]
+            tensors = zip(ours.contestant.parameters(), theirs.contestant.parameters(), strict=True)
+            parameters = [not same_bits(a, b) for a, b in tensors]
             rows.append(
                 {
                     "network": network,
@@ -90,7 +87,7 @@ def error_table(runs: Runs, training: Points, test: Points) -> list[dict[str, st
                     "train error": f"{error_rate(ours.contestant, training):.3f}",
                     "test error": f"{error_rate(ours.contestant, test):.3f}",
                     "the report's": REPORTED_ERRORS.get((network, way), "–"),
-                    "losses that differ from PyTorch's": f"{steps.sum():,} of {steps.numel():,}",
+                    "losses that differ from PyTorch's": f"{sum(losses):,} of {len(losses):,}",
                     "parameters that do": f"{sum(parameters)} of {len(parameters)}",
                 }
             )
@@ -160,10 +157,7 @@ def main(args: list[str] | None = None) -> None:
         }
         (folder / "compare.json").write_text(json.dumps(report, indent=1, ensure_ascii=False))
 
-    print(", ".join(f"{k} {v}" for k, v in cli.machine().items()))
-    for name, rows in tables.items():
-        table = tabulate(rows, headers="keys", tablefmt=options.format, disable_numparse=True)
-        print(f"\n{name}\n\n{table}")
+    cli.show(tables, options.format)
     print(f"\nFigures 1 and 2 and compare.json are in {options.out}.")
 
 

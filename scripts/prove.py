@@ -14,7 +14,6 @@ import torch
 from experiment import CONTESTANTS, NETWORKS, Points, train
 from faults import FAULTS, draw_right
 from parity import CASES, Triples, same_bits
-from tabulate import tabulate
 from textbook import FORMULAS
 from torch import Tensor
 from tqdm import tqdm
@@ -170,9 +169,7 @@ def main(args: list[str] | None = None) -> None:
             "Checker": checker_table(options.draws, options.seed, progress),
             "Training": training_table(options.seeds, options.epochs, progress),
         }
-    print(", ".join(f"{k} {v}" for k, v in cli.machine().items()))
-    for name, (rows, _) in tables.items():
-        print(f"\n{name}\n\n{tabulate(rows, 'keys', options.format, disable_numparse=True)}")
+    cli.show({name: rows for name, (rows, _) in tables.items()}, options.format)
     sys.exit(0 if all(holds for _, holds in tables.values()) else 1)
 
 
