@@ -121,7 +121,7 @@ def training_table(seeds: int, epochs: int, progress: Progress) -> tuple[Rows, b
     rows: Rows = []
     short = 0
     for network in NETWORKS:
-        differ = {who: [0, 0, 0, 0] for who in CONTESTANTS}
+        differ: dict[str, tuple[list[bool], list[bool]]] = {who: ([], []) for who in CONTESTANTS}
         for seed in range(seeds):
             runs: dict[str, list[Tensor]] = {}
             for who, contestant in CONTESTANTS.items():
@@ -132,21 +132,20 @@ def training_table(seeds: int, epochs: int, progress: Progress) -> tuple[Rows, b
                 trained = contestant(network)
                 runs[who] = [*train(trained, points, epochs).flatten(), *trained.parameters()]
                 progress.update()
-            for who, counts in differ.items():
+            for who, (losses, parameters) in differ.items():
                 for ours, theirs in zip(runs[who], runs["PyTorch"], strict=True):
-                    kind = 2 * (ours.dim() > 0)
-                    counts[kind] += 1
-                    counts[kind + 1] += not same_bits(ours, theirs)
+                    kind = parameters if ours.dim() else losses
+                    kind.append(not same_bits(ours, theirs))
         del differ["PyTorch"]
-        for who, (steps, losses_differ, parameters, parameters_differ) in differ.items():
-            short += losses_differ + parameters_differ
+        for who, (losses, parameters) in differ.items():
+            short += sum(losses) + sum(parameters)
             rows.append(
                 {
                     "network": network,
                     "trained by": who,
                     "seeds": f"{seeds}",
-                    "losses that differ from PyTorch's": f"{losses_differ:,} of {steps:,}",
-                    "parameters that do": f"{parameters_differ:,} of {parameters:,}",
+                    "losses that differ from PyTorch's": f"{sum(losses):,} of {len(losses):,}",
+                    "parameters that do": f"{sum(parameters):,} of {len(parameters):,}",
                 }
             )
     return rows, short == 0
