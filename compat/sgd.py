@@ -6,8 +6,7 @@ from collections.abc import Sequence
 
 from torch import Tensor
 
-from functional_dl._tree import map_leaves
-from functional_dl.sgd import descent
+from functional_dl.sgd import check_grads, check_lr
 
 
 class SGD:
@@ -28,14 +27,18 @@ class SGD:
     def __init__(
         self, params: Sequence[Tensor], grads: Sequence[Tensor], lr: float | Tensor
     ) -> None:
-        self._descend = descent("SGD", lr)
-        numbered = dict(enumerate(params)), dict(enumerate(grads))
-        self._pairs = map_leaves("SGD", lambda p, g: (p, g), *numbered).values()
+        check_lr("SGD", lr)
+        check_grads("SGD", dict(enumerate(params)), dict(enumerate(grads)))
+        self._pairs = [*zip(params, grads, strict=True)]
+        self._lr = lr
 
     def step(self) -> None:
         """Changes every parameter, by the gradient accumulated so far."""
         for p, g in self._pairs:
-            self._descend(p, g, out=p)
+            if isinstance(self._lr, Tensor):
+                p.addcmul_(g, self._lr, value=-1)
+            else:
+                p.sub_(g, alpha=self._lr)
 
     def zero_grad(self) -> None:
         """Sets every gradient to zero."""

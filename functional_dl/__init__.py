@@ -12,6 +12,7 @@ from functional_dl.sequential import sequential
 from functional_dl.sgd import sgd
 from functional_dl.tanh import tanh
 from functional_dl.value_and_grad import value_and_grad
+from functional_dl.value_and_update import value_and_update
 
 __all__ = [
     "Init",
@@ -29,4 +30,5 @@ __all__ = [
     "sgd",
     "tanh",
     "value_and_grad",
+    "value_and_update",
 ]

@@ -1,4 +1,4 @@
-"""Layers without params that work on each element, with a derivative that the output tells."""
+"""Layers without params that work on each element."""
 
 from __future__ import annotations
 
@@ -7,35 +7,41 @@ from collections.abc import Callable
 from jaxtyping import Float
 from torch import Tensor
 
-from functional_dl._errors import not_floating, not_keyed, not_like
+from functional_dl._errors import not_floating, not_like
 from functional_dl.contract import Device, Dtype, Generator, Layer, Params, Pullback
 
 
+class Elementwise(Layer):
+    """A layer that also has its vjp without checks, for what other layers hand to it."""
+
+    unchecked: Callable[[Params, Tensor], tuple[Tensor, Pullback]]
+
+
 def elementwise(
-    where: str, forward: Callable[[Tensor], Tensor], backward: Callable[[Tensor, Tensor], Tensor]
-) -> Layer:
-    """The layer y = forward(x) with gx = backward(gy, y); where is the name that errors give."""
+    where: str, unchecked: Callable[[Params, Tensor], tuple[Tensor, Pullback]]
+) -> Elementwise:
+    """The layer of this vjp; but x and cotangents that are bad it refuses, in the name of where."""
 
     def init(generator: Generator = None, *, dtype: Dtype = None, device: Device = None) -> Params:
         return {}
 
     def vjp(params: Params, x: Float[Tensor, "*N"]) -> tuple[Float[Tensor, "*N"], Pullback]:
-        if params != {}:
-            raise not_keyed(where, "params", params, ())
         if not x.is_floating_point():
             raise not_floating(where, "x", x)
-        y = forward(x)
+        y, unchecked_pullback = unchecked(params, x)
 
         def pullback(
             gy: Float[Tensor, "*N"], *, wrt_input: bool = True
         ) -> tuple[Params, Float[Tensor, "*N"] | None]:
             if gy.shape != y.shape or gy.dtype != y.dtype:
                 raise not_like(where, "the cotangent", gy, y.dtype, y.shape)
-            return {}, backward(gy, y) if wrt_input else None
+            return unchecked_pullback(gy, wrt_input=wrt_input)
 
         return y, pullback
 
     def apply(params: Params, x: Float[Tensor, "*N"]) -> Float[Tensor, "*N"]:
         return vjp(params, x)[0]
 
-    return Layer(init, apply, vjp)
+    layer = Elementwise(init, apply, vjp)
+    layer.unchecked = unchecked
+    return layer

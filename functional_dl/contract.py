@@ -35,6 +35,9 @@ Generator: TypeAlias = torch.Generator | None
 Dtype: TypeAlias = torch.dtype | None
 Device: TypeAlias = torch.device | str | None
 
+Update: TypeAlias = Callable[[Params, Params], Params]
+"""Takes params and their gradients to new params."""
+
 LossPullback: TypeAlias = Callable[[], Tensor]
 """Gives the gradient with respect to the prediction."""
 

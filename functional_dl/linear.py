@@ -41,6 +41,8 @@ def linear(in_features: int, out_features: int, bias: bool = True) -> Layer:
     shapes: dict[str, tuple[int, ...]] = {"weight": (out_features, in_features)}
     if bias:
         shapes["bias"] = (out_features,)
+    leaves, weight_shape, bias_shape = len(shapes), shapes["weight"], (out_features,)
+    by_rows = (in_features, 1)
 
     def init(generator: Generator = None, *, dtype: Dtype = None, device: Device = None) -> Params:
         # Both are 1/√A; the weight's is rounded as in PyTorch's Linear, which shows in float64.
@@ -52,6 +54,69 @@ def linear(in_features: int, out_features: int, bias: bool = True) -> Layer:
         return params
 
     def vjp(params: Params, x: Float[Tensor, "*N A"]) -> tuple[Float[Tensor, "*N B"], Pullback]:
+        try:
+            weight = params["weight"]
+            if (  # what the product would let pass
+                len(params) != leaves
+                or weight.shape != weight_shape
+                or (bias and params["bias"].shape != bias_shape)
+                or not x.is_floating_point()
+            ):
+                raise ValueError
+            if x.dim() != 2:
+                return flattened(params, x)
+            y = params["bias"].addmm(x, weight.mT) if bias else x.mm(weight.mT)
+        except Exception:
+            check(params, x)
+            raise
+
+        def pullback(
+            gy: Float[Tensor, "N B"], *, wrt_input: bool = True
+        ) -> tuple[Params, Float[Tensor, "N A"] | None]:
+            try:
+                # A product's gradient is laid out as its factor is, by rows or by columns.
+                if weight.stride() == by_rows:
+                    grads = {"weight": gy.mT.mm(x)}
+                else:
+                    grads = {"weight": x.mT.mm(gy).mT}
+                if bias:
+                    grads["bias"] = gy.sum(0)
+                if not wrt_input and gy.shape[1] == out_features:
+                    return grads, None
+                if x.stride()[0] == 1 and x.stride() == (1, x.shape[0]):
+                    return grads, weight.mT.mm(gy.mT).mT
+                return grads, gy.mm(weight)
+            except Exception:
+                check_cotangent(gy, x)
+                raise
+
+        return y, pullback
+
+    def flattened(
+        params: Params, x: Float[Tensor, "*N A"]
+    ) -> tuple[Float[Tensor, "*N B"], Pullback]:
+        check(params, x)
+        # Where PyTorch adds b after the product, which rounds once more.
+        apart = bias and not (x.is_contiguous() and params["bias"].is_contiguous())
+        f = linear(in_features, out_features, bias=False).vjp if apart else vjp
+        of_f = {"weight": params["weight"]} if apart else params
+        rows, rows_pullback = f(of_f, x.reshape(-1, in_features))
+        y = rows.reshape(*x.shape[:-1], out_features)
+        if apart:
+            y = y + params["bias"]
+
+        def pullback(
+            gy: Float[Tensor, "*N B"], *, wrt_input: bool = True
+        ) -> tuple[Params, Float[Tensor, "*N A"] | None]:
+            check_cotangent(gy, x)
+            grads, gx = rows_pullback(gy.reshape(-1, out_features), wrt_input=wrt_input)
+            if apart:
+                grads["bias"] = gy.sum_to_size(out_features)
+            return grads, gx if gx is None else gx.reshape(x.shape)
+
+        return y, pullback
+
+    def check(params: Params, x: Tensor) -> None:
         if not x.is_floating_point():
             raise not_floating("linear", "x", x)
         if x.shape[-1:] != (in_features,):
@@ -63,40 +128,10 @@ def linear(in_features: int, out_features: int, bias: bool = True) -> Layer:
             if not isinstance(p, Tensor) or p.dtype != x.dtype or p.shape != shapes[k]:
                 raise not_like("linear", f"params[{k!r}]", p, x.dtype, shapes[k])
 
-        weight = params["weight"]
-        rows = x if x.dim() == 2 else x.reshape(-1, in_features)
-        # Where PyTorch adds b within the product, which rounds once less.
-        fused = bias and (rows is x or (x.is_contiguous() and params["bias"].is_contiguous()))
-        y = torch.addmm(params["bias"], rows, weight.t()) if fused else rows.mm(weight.t())
-        if bias and not fused:
-            y = y + params["bias"]
-        if rows is not x:
-            y = y.reshape(*x.shape[:-1], out_features)
-
-        def pullback(
-            gy: Float[Tensor, "*N B"], *, wrt_input: bool = True
-        ) -> tuple[Params, Float[Tensor, "*N A"] | None]:
-            if gy.shape != y.shape or gy.dtype != y.dtype:
-                raise not_like("linear", "the cotangent", gy, y.dtype, y.shape)
-            gy_rows = gy if rows is x else gy.reshape(-1, out_features)
-            # A product's gradient is laid out as its factor is, by rows or by columns.
-            if weight.stride() == (in_features, 1):
-                grads = {"weight": gy_rows.t().mm(rows)}
-            else:
-                grads = {"weight": rows.t().mm(gy_rows).t()}
-            if fused:
-                grads["bias"] = gy_rows.sum(0)
-            elif bias:
-                grads["bias"] = gy.sum_to_size(out_features)
-            if not wrt_input:
-                return grads, None
-            if rows.stride() == (1, rows.shape[0]):
-                gx = weight.t().mm(gy_rows.t()).t()
-            else:
-                gx = gy_rows.mm(weight)
-            return grads, gx if rows is x else gx.reshape(x.shape)
-
-        return y, pullback
+    def check_cotangent(gy: Tensor, x: Tensor) -> None:
+        shape = (*x.shape[:-1], out_features)
+        if gy.shape != shape or gy.dtype != x.dtype:
+            raise not_like("linear", "the cotangent", gy, x.dtype, shape)
 
     def apply(params: Params, x: Float[Tensor, "*N A"]) -> Float[Tensor, "*N B"]:
         return vjp(params, x)[0]

@@ -37,7 +37,7 @@ def mse() -> Loss:
             # 2/n in the dtype of Y: half precision rounds it before the product.
             return error * error.new_full((), 2 / max(error.numel(), 1))
 
-        return error.square().mean(), pullback
+        return (error * error).mean(), pullback
 
     def apply(y: Float[Tensor, "*N"], t: Float[Tensor, "*N"]) -> Float[Tensor, ""]:
         return vjp(y, t)[0]

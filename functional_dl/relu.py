@@ -5,9 +5,11 @@ from __future__ import annotations
 import torch
 from jaxtyping import Float
 from torch import Tensor
+from torch.compiler import is_compiling
 
 from functional_dl._elementwise import elementwise
-from functional_dl.contract import Layer
+from functional_dl._errors import not_keyed
+from functional_dl.contract import Layer, Params, Pullback
 
 BITS = {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
 """For a number of so many bytes, an integer that holds its bits."""
@@ -31,12 +33,23 @@ def relu() -> Layer:
         TypeError: The layer raises it for tensors that are not floating or differ in dtype.
     """
 
-    def backward(gy: Float[Tensor, "*N"], y: Float[Tensor, "*N"]) -> Float[Tensor, "*N"]:
-        if not torch.compiler.is_compiling() and torch.is_inference_mode_enabled():
-            # The same on the bits, with no branch for each element. Integers carry no derivative,
-            # so it is done only where nothing can be differentiated once more.
-            bits = BITS[y.element_size()]
-            return (gy.view(bits) * y.abs().view(bits).sign_()).view(gy.dtype)
-        return gy.where(y.bool(), 0)
+    def vjp(params: Params, x: Float[Tensor, "*N"]) -> tuple[Float[Tensor, "*N"], Pullback]:
+        if params != {}:
+            raise not_keyed("relu", "params", params, ())
+        y = x.relu()
 
-    return elementwise("relu", Tensor.relu, backward)
+        def pullback(
+            gy: Float[Tensor, "*N"], *, wrt_input: bool = True
+        ) -> tuple[Params, Float[Tensor, "*N"] | None]:
+            if not wrt_input:
+                return {}, None
+            if not is_compiling() and gy.is_inference():
+                # The same on the bits, with no branch for each element. Integers carry no
+                # derivative, so it is done only where nothing can be differentiated once more.
+                bits = BITS[gy.element_size()]
+                return {}, (gy.view(bits) * y.abs().view(bits).sign_()).view(gy.dtype)
+            return {}, gy.where(y.bool(), 0)
+
+        return y, pullback
+
+    return elementwise("relu", vjp)

@@ -7,8 +7,13 @@ from typing import Any
 from jaxtyping import Float
 from torch import Tensor
 
+from functional_dl._elementwise import Elementwise
 from functional_dl._errors import not_keyed, not_like
-from functional_dl.contract import Device, Dtype, Generator, Layer, Params, Pullback
+from functional_dl.contract import Device, Dtype, Generator, Layer, Params, Pullback, Update
+
+
+class Sequence(Layer):
+    """A layer whose pullback takes an update."""
 
 
 def sequential(*layers: Layer) -> Layer:
@@ -32,6 +37,14 @@ def sequential(*layers: Layer) -> Layer:
         if not isinstance(layer, Layer):
             raise TypeError(f"sequential: expected layer {i} to be a Layer, got {layer!r}")
     named = {str(i): layer for i, layer in enumerate(layers)}
+    backwards = [*reversed(named)]
+    empty: Params = dict.fromkeys(named)
+    # What one layer hands to the next is as it must be; only at the ends may it be bad.
+    vjps = [
+        f.unchecked if isinstance(f, Elementwise) and 0 < i < len(layers) - 1 else f.vjp
+        for i, f in enumerate(layers)
+    ]
+    forwards = [*zip(named, vjps, strict=True)]
 
     def init(generator: Generator = None, *, dtype: Dtype = None, device: Device = None) -> Params:
         return {k: f.init(generator, dtype=dtype, device=device) for k, f in named.items()}
@@ -39,19 +52,35 @@ def sequential(*layers: Layer) -> Layer:
     def vjp(params: Params, x: Float[Tensor, "*A"]) -> tuple[Float[Tensor, "*B"], Pullback]:
         check(params)
         y = x
-        pullbacks: dict[str, Pullback] = {}
-        for k, f in named.items():
-            y, pullbacks[k] = f.vjp(params[k], y)
+        kept: list[tuple[Any, Params]] = []
+        for k, f in forwards:
+            y, pull = f(params[k], y)
+            kept.append((pull, params[k]))
 
         def pullback(
-            gy: Float[Tensor, "*B"], *, wrt_input: bool = True
+            gy: Float[Tensor, "*B"], *, wrt_input: bool = True, update: Update | None = None
         ) -> tuple[Params, Float[Tensor, "*A"] | None]:
-            if not pullbacks and (gy.shape != y.shape or gy.dtype != y.dtype):
-                raise not_like("sequential", "the cotangent", gy, y.dtype, y.shape)
-            grads: Params = dict.fromkeys(named)  # keeps the order of construction
+            if not layers and (gy.shape != x.shape or gy.dtype != x.dtype):
+                raise not_like("sequential", "the cotangent", gy, x.dtype, x.shape)
+            if len(kept) != len(layers):
+                raise RuntimeError("sequential: expected a pullback that has not updated before")
+            grads = empty.copy()  # keeps the order of construction
             gx: Any = gy
-            for k, pull in reversed(pullbacks.items()):
-                grads[k], gx = pull(gx, wrt_input=wrt_input or k != "0")
+            if update is None:
+                for k, (pull, _) in zip(backwards, reversed(kept), strict=True):
+                    grads[k], gx = pull(gx, wrt_input=wrt_input or k != "0")
+            else:
+                del gy
+                for k in backwards:
+                    pull, old = kept.pop()
+                    more: dict[str, Any] = {"wrt_input": wrt_input or k != "0"}
+                    if isinstance(named[k], Sequence):
+                        del old
+                        grads[k], gx = pull(gx, update=update, **more)
+                    else:
+                        of_layer, gx = pull(gx, **more)
+                        grads[k] = update(old, of_layer)
+                        del of_layer
             return grads, gx if wrt_input else None
 
         return y, pullback
@@ -66,4 +95,4 @@ def sequential(*layers: Layer) -> Layer:
         if not isinstance(params, dict) or params.keys() != named.keys():
             raise not_keyed("sequential", "params", params, named)
 
-    return Layer(init, apply, vjp)
+    return Sequence(init, apply, vjp)

@@ -1,14 +1,11 @@
 """Gradient descent."""
 
 import math
-from collections.abc import Callable
-from functools import partial
+from typing import Any
 
-import torch
 from torch import Tensor
 
-from functional_dl._errors import not_floating, not_like
-from functional_dl._tree import map_leaves
+from functional_dl._errors import not_floating, not_keyed, not_like
 from functional_dl.contract import Params
 
 
@@ -31,23 +28,63 @@ def sgd(params: Params, grads: Params, lr: float | Tensor) -> Params:
         TypeError: A leaf is no floating tensor, its gradient's dtype differs, or lr is no number.
 
     Example:
+        >>> import torch
         >>> sgd({"weight": torch.tensor([1.0])}, {"weight": torch.tensor([2.0])}, lr=0.25)
         {'weight': tensor([0.5000])}
     """
-    return map_leaves("sgd", descent("sgd", lr), params, grads)
+    check_lr("sgd", lr)
+    try:
+        return _descend(params, grads, lr, isinstance(lr, Tensor))
+    except Exception:
+        check_grads("sgd", params, grads)
+        raise
 
 
-def descent(where: str, lr: float | Tensor) -> Callable[..., Tensor]:
-    """(p, g, out=None) ↦ p − lr · g, for one tensor; an error about lr names where."""
+def _descend(params: Params, grads: Params, lr: Any, by_tensor: bool) -> Params:
+    if len(params) != len(grads):
+        raise ValueError
+    new: Params = {}
+    for k, p in params.items():
+        g = grads[k]
+        if isinstance(p, dict):
+            new[k] = _descend(p, g, lr, by_tensor)
+        elif p.shape != g.shape or p.dtype is not g.dtype or not p.is_floating_point():
+            raise ValueError
+        elif by_tensor:
+            new[k] = p.addcmul(g, lr, value=-1)
+        else:
+            # Not add with alpha=-lr: torch 2.13's compiler loses that alpha.
+            new[k] = p.sub(g, alpha=lr)
+    return new
+
+
+def check_lr(where: str, lr: float | Tensor) -> None:
+    """Raises what is wrong with a learning rate."""
     if isinstance(lr, Tensor):
         if not lr.is_floating_point():
             raise not_floating(where, "lr", lr)
         if lr.dim() != 0:
             raise not_like(where, "lr", lr, lr.dtype, ())
-        return partial(torch.addcmul, tensor2=lr, value=-1)
-    if not isinstance(lr, (int, float)):
+    elif not isinstance(lr, (int, float)):
         raise TypeError(f"{where}: expected lr to be a number or a 0-d tensor, got {lr!r}")
-    if not (lr >= 0 and math.isfinite(lr)):
+    elif not 0 <= lr < math.inf:
         raise ValueError(f"{where}: expected lr to be finite and not negative, got {lr!r}")
-    # Not add with alpha=-lr: torch 2.13's compiler loses that alpha.
-    return partial(torch.sub, alpha=lr)
+
+
+def check_grads(where: str, params: Any, grads: Any, path: str = "") -> None:
+    """Raises what is wrong with gradients of params.
+
+    Raises:
+        ValueError: The keys of grads or the shape of a gradient differ from those of params.
+        TypeError: A leaf is no floating tensor, or its gradient's dtype differs.
+    """
+    if not isinstance(grads, dict) or grads.keys() != params.keys():
+        raise not_keyed(where, f"grads{path}", grads, params)
+    for k, p in params.items():
+        g = grads[k]
+        if isinstance(p, dict):
+            check_grads(where, p, g, f"{path}[{k!r}]")
+        elif not isinstance(p, Tensor) or not p.is_floating_point():
+            raise not_floating(where, f"params{path}[{k!r}]", p)
+        elif not isinstance(g, Tensor) or g.shape != p.shape or g.dtype != p.dtype:
+            raise not_like(where, f"grads{path}[{k!r}]", g, p.dtype, p.shape)
