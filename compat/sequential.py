@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from .module import Module
@@ -30,8 +31,9 @@ class Sequential(Module):
 
     def backward(self, gy: Any) -> Any:
         """Through the modules in reverse; returns the gradient of the first one's input."""
-        for module in reversed(self._modules):
-            gy = module.backward(gy)
+        with torch.inference_mode():
+            for module in reversed(self._modules):
+                gy = module.backward(gy)
         return gy
 
     def parameters(self) -> list[Tensor]:
