@@ -10,6 +10,7 @@ from functional_dl.mse import mse
 from functional_dl.relu import relu
 from functional_dl.sequential import sequential
 from functional_dl.sgd import sgd
+from functional_dl.stacked import scan, stack, unstack
 from functional_dl.tanh import tanh
 from functional_dl.value_and_grad import value_and_grad
 from functional_dl.value_and_update import value_and_update
@@ -26,9 +27,12 @@ __all__ = [
     "linear",
     "mse",
     "relu",
+    "scan",
     "sequential",
     "sgd",
+    "stack",
     "tanh",
+    "unstack",
     "value_and_grad",
     "value_and_update",
 ]

@@ -43,7 +43,9 @@ def relu() -> Layer:
         ) -> tuple[Params, Float[Tensor, "*N"] | None]:
             if not wrt_input:
                 return {}, None
-            if not is_compiling() and gy.is_inference():
+            if is_compiling():
+                return {}, gy.masked_fill(y <= 0, 0)  # twice as fast as with y.bool() there
+            if gy.is_inference():
                 # The same on the bits, with no branch for each element. Integers carry no
                 # derivative, so it is done only where nothing can be differentiated once more.
                 bits = BITS[gy.element_size()]

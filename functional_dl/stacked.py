@@ -1,0 +1,126 @@
+"""Trees of tensors stacked along a first axis: batches one after the other, networks side by side.
+
+A tree is a tensor, or a dict, list or tuple of trees.
+
+Many networks train as one with `torch.vmap`, which goes over that axis of all of them, each with
+its own learning rate if it is to:
+
+    params = stack([model.init() for _ in range(64)])
+    step = torch.vmap(one_step, in_dims=(0, 0, None))    # of one's params, one's lr and a batch
+    new_params, losses = step(params, torch.linspace(0.01, 0.1, 64), batch)
+
+And a whole epoch, or all of them, is one call that `torch.compile` makes fast:
+
+    epoch = torch.compile(
+        lambda params, batches: scan(step, params, batches),
+        fullgraph=True,
+        options={"cpp_wrapper": True},
+    )
+    with torch.inference_mode():
+        params, losses = epoch(params, (inputs, targets))   # (batches, N, A) and (batches, N, B)
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.compiler import is_compiling
+
+
+def stack(trees: Sequence[Any]) -> Any:
+    """One tree from several alike: each leaf is theirs, stacked along a new first axis.
+
+    Args:
+        trees: At least one tree; all have the same structure, shapes and dtypes.
+
+    Returns:
+        A tree of that structure, with leaves of shape (len(trees), ...).
+
+    Raises:
+        ValueError: There is none, or they differ.
+    """
+    if not trees:
+        raise ValueError("stack: expected at least one tree, got none")
+    return _stack("stack", trees)
+
+
+def unstack(tree: Any) -> list[Any]:
+    """The inverse of `stack`: a tree for each index of the first axis.
+
+    Raises:
+        ValueError: The leaves differ in the size of their first axis, or have none.
+    """
+    n = _length("unstack", tree)
+    return [_map("unstack", lambda leaf, i=i: leaf[i], tree) for i in range(n)]
+
+
+def scan(step: Callable[[Any, Any], tuple[Any, Any]], carry: Any, xs: Any) -> tuple[Any, Any]:
+    """carry, y = step(carry, x) for each x that is stacked in xs.
+
+    As `jax.lax.scan`. Where it is compiled, it becomes a loop (`torch.while_loop`), so that the
+    time to compile doesn't depend on how many there are. There, a step must return a new carry of
+    the same structure, shapes and dtypes, none of whose leaves is one of the old.
+
+    Args:
+        step: A pure function.
+        carry: A tree, such as params.
+        xs: A tree whose leaves all have the same first axis, such as the batches of an epoch.
+
+    Returns:
+        The last carry, and the ys as one tree, stacked.
+
+    Raises:
+        ValueError: The leaves of xs differ in the size of their first axis, or it is zero; or the
+            ys differ in structure, shapes or dtypes.
+    """
+    n = _length("scan", xs)
+    if n == 0:
+        raise ValueError("scan: expected xs to hold at least one x, got none")
+    if not is_compiling():
+        ys: Any = []
+        for x in unstack(xs):
+            carry, y = step(carry, x)
+            ys.append(y)
+        return carry, _stack("scan", ys)
+
+    carry, y = step(carry, _map("scan", lambda leaf: leaf[0], xs))
+    ys = _map("scan", lambda y: torch.cat([y[None], y.new_zeros(n - 1, *y.shape)]), y)
+
+    def body(i: Tensor, carry: Any, ys: Any) -> tuple[Tensor, Any, Any]:
+        at = i.view(1)
+        x = _map("scan", lambda leaf: leaf.index_select(0, at).squeeze(0), xs)
+        carry, y = step(carry, x)
+        return i + 1, carry, _map("scan", lambda ys, y: ys.index_copy(0, at, y[None]), ys, y)
+
+    second = torch.ones((), dtype=torch.int64)
+    _, carry, ys = torch.while_loop(lambda i, *_: i < n, body, (second, carry, ys))
+    return carry, ys
+
+
+def _stack(where: str, trees: Sequence[Any]) -> Any:
+    first, *others = [_map(where, lambda leaf: (leaf.dtype, tuple(leaf.shape)), t) for t in trees]
+    for other in others:
+        if other != first:
+            raise ValueError(f"{where}: expected trees like the first, {first}, got {other}")
+    return _map(where, lambda *leaves: torch.stack(leaves), *trees)
+
+
+def _length(where: str, tree: Any) -> int:
+    sizes: list[tuple[int, ...]] = []
+    _map(where, lambda leaf: sizes.append(leaf.shape[:1]), tree)
+    if not sizes or () in sizes or sizes.count(sizes[0]) < len(sizes):
+        raise ValueError(f"{where}: expected leaves with a first axis of one size, got {sizes}")
+    return sizes[0][0]
+
+
+def _map(where: str, f: Callable[..., Any], tree: Any, *others: Any) -> Any:
+    """f of the leaves of one tree, or of those of several alike."""
+    if isinstance(tree, dict):
+        return {k: _map(where, f, v, *(other[k] for other in others)) for k, v in tree.items()}
+    if isinstance(tree, (list, tuple)):
+        parts = [_map(where, f, *vs) for vs in zip(tree, *others, strict=True)]
+        return type(tree)(*parts) if hasattr(tree, "_fields") else type(tree)(parts)
+    if not isinstance(tree, Tensor):
+        raise TypeError(f"{where}: expected a tree of tensors, got {tree!r} in it")
+    return f(tree, *others)
