@@ -34,11 +34,12 @@ class SGD:
 
     def step(self) -> None:
         """Changes every parameter, by the gradient accumulated so far."""
+        lr = self._lr
         for p, g in self._pairs:
-            if isinstance(self._lr, Tensor):
-                p.addcmul_(g, self._lr, value=-1)
+            if isinstance(lr, Tensor):
+                p.addcmul_(g, lr, value=-1)
             else:
-                p.sub_(g, alpha=self._lr)
+                p.sub_(g, alpha=lr)
 
     def zero_grad(self) -> None:
         """Sets every gradient to zero."""

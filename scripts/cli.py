@@ -78,11 +78,15 @@ def folder(text: str) -> Path:
     return Path(text)
 
 
+PINS = hasattr(os, "sched_setaffinity")
+CPUS = sorted(os.sched_getaffinity(0)) if PINS else []
+
+
 def use_threads(threads: int) -> None:
     """Gives torch so many threads and, where the system can, this process as many CPUs."""
     torch.set_num_threads(threads)
-    if hasattr(os, "sched_setaffinity"):
-        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:threads])
+    if PINS:
+        os.sched_setaffinity(0, CPUS[:threads])
 
 
 def machine() -> dict[str, str | int]:

@@ -5,9 +5,9 @@ Points in the unit square are told apart by whether they lie within a disk, by a
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import pairwise
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import torch
 from torch import Tensor, nn
@@ -39,18 +39,27 @@ class Points(NamedTuple):
         return list(zip(self.inputs.split(BATCH_SIZE), self.targets.split(BATCH_SIZE), strict=True))
 
 
+Step: TypeAlias = Callable[[Tensor, Tensor], Tensor]
+"""Trains on a batch, and returns the loss before it."""
+
+
 class Contestant(NamedTuple):
     """A network with its way of training it."""
 
-    step: Callable[[Tensor, Tensor], Tensor]
-    """Trains on a batch, and returns the loss it had before."""
+    step: Step
     predict: Callable[[Tensor], Tensor]
     parameters: Callable[[], list[Tensor]]
 
 
-def functional(network: str) -> Contestant:
+def functional_model(network: str, sizes: Sequence[int] = SIZES) -> fdl.Layer:
+    """The functional core's network."""
+    activation = {"ReLU": fdl.relu, "Tanh": fdl.tanh}[network]
+    return fdl.sequential(*alternate(fdl.linear, activation, sizes))
+
+
+def functional(network: str, sizes: Sequence[int] = SIZES) -> Contestant:
     """The functional core."""
-    model = fdl.sequential(*_alternate(fdl.linear, {"ReLU": fdl.relu, "Tanh": fdl.tanh}[network]))
+    model = functional_model(network, sizes)
     loss_and_grads = fdl.value_and_grad(model, fdl.mse())
     params = model.init()
 
@@ -68,7 +77,7 @@ def functional(network: str) -> Contestant:
 
 def stateful(network: str) -> Contestant:
     """The report's API, trained by its Algorithm 1."""
-    model = compat.Sequential(*_alternate(compat.Linear, getattr(compat, network)))
+    model = compat.Sequential(*alternate(compat.Linear, getattr(compat, network)))
     criterion = compat.MSE()
     optimizer = compat.SGD(model.parameters(), model.grads(), LEARNING_RATE)
 
@@ -83,14 +92,25 @@ def stateful(network: str) -> Contestant:
     return Contestant(step, model, model.parameters)
 
 
-def pytorch(network: str) -> Contestant:
+def pytorch_model(network: str, sizes: Sequence[int] = SIZES) -> nn.Sequential:
+    """PyTorch's network."""
+    return nn.Sequential(*alternate(nn.Linear, getattr(nn, network), sizes))
+
+
+def pytorch(
+    network: str,
+    sizes: Sequence[int] = SIZES,
+    compiled: bool = False,
+    **optimizer_options: bool,
+) -> Contestant:
     """PyTorch's own modules, autograd and optimizer."""
-    model = nn.Sequential(*_alternate(nn.Linear, getattr(nn, network)))
+    model = pytorch_model(network, sizes)
+    forward = torch.compile(model) if compiled else model
     criterion = nn.MSELoss()
-    optimizer = torch.optim.SGD(model.parameters(), LEARNING_RATE)
+    optimizer = torch.optim.SGD(model.parameters(), LEARNING_RATE, **optimizer_options)
 
     def step(inputs: Tensor, targets: Tensor) -> Tensor:
-        loss = criterion(model(inputs), targets)
+        loss = criterion(forward(inputs), targets)
         loss.backward()
         optimizer.step()
         optimizer.zero_grad()
@@ -106,10 +126,15 @@ def pytorch(network: str) -> Contestant:
 CONTESTANTS = {"functional core": functional, "compat": stateful, "PyTorch": pytorch}
 
 
-def _alternate(linear: Callable[[int, int], object], activation: Callable[[], object]) -> list[Any]:
-    layers = [linear(SIZES[0], SIZES[1])]
-    for sizes in pairwise(SIZES[1:]):
-        layers += [activation(), linear(*sizes)]
+def alternate(
+    linear: Callable[[int, int], object],
+    activation: Callable[[], object],
+    sizes: Sequence[int] = SIZES,
+) -> list[Any]:
+    """Linear layers from size to size, and activations between them."""
+    layers = [linear(sizes[0], sizes[1])]
+    for pair in pairwise(sizes[1:]):
+        layers += [activation(), linear(*pair)]
     return layers
 
 

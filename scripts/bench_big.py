@@ -1,0 +1,24 @@
+"""Networks so big that the time goes into matrix products: nothing is to be lost there."""
+
+from argparse import Namespace
+
+import big
+import cli
+from experiment import NETWORKS
+from race import Entry
+
+THREADS = (2,)
+SIZES = ((256, 128), (256, 1024), (1024, 256), (2048, 1024))
+
+
+def measure(options: Namespace) -> list[Entry]:
+    """Each network 784 → w → w → w → 10, batch and number of threads is a case."""
+    entries: list[Entry] = []
+    for threads in range(1, 1 + options.threads):
+        cli.use_threads(threads)
+        for network in NETWORKS:
+            for width, batch in SIZES:
+                case = {"network": network, "width": width, "batch": batch, "threads": threads}
+                sizes = [784, width, width, width, 10]
+                entries += big.contest_of(case, network, sizes, batch, options)
+    return entries

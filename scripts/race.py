@@ -1,0 +1,106 @@
+"""Contestants checked against PyTorch, then timed in turns: what slows the machine slows them all."""
+
+import random
+import statistics
+import sys
+import time
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple, TypeAlias
+
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+TOLERANCE = 1e-4
+"""Of losses that need not be equal: rounded otherwise, float32 drifts by some 1e-6 of the loss in
+the first hundreds of steps of training, while a formula that is wrong is off by far more."""
+
+Turn: TypeAlias = Callable[[], Tensor]
+"""Trains some steps, and returns their losses."""
+
+
+class Contestant(NamedTuple):
+    """How to begin, and whether the losses are to be PyTorch's in every bit."""
+
+    begin: Callable[[], Turn]
+    exact: bool = True
+
+
+class Entry(NamedTuple):
+    """What a contestant came to in a case."""
+
+    case: dict[str, Any]
+    who: str
+    losses: str
+    seconds: list[float]
+    """Of a step, in each turn; none if the losses are wrong."""
+
+
+def contest(
+    case: dict[str, Any],
+    contestants: Mapping[str, Contestant],
+    steps: int,
+    rounds: int,
+    checked: int = 1,
+) -> list[Entry]:
+    """Compares the losses of the first turns with those of the first contestant; then all race.
+
+    Args:
+        case: What the contest is about.
+        contestants: By name; the first is whom the others are compared with.
+        steps: In a turn.
+        rounds: In each, all have a turn, in random order; one more in the beginning isn't counted.
+        checked: How many turns are compared.
+    """
+    turns: dict[str, Turn] = {}
+    verdicts: dict[str, str] = {}
+    theirs = torch.empty(0)
+    about = ", ".join(f"{k} {v}" for k, v in case.items())
+    for name, contestant in tqdm(contestants.items(), f"{about}: checked", leave=False):
+        try:
+            turn = contestant.begin()
+        except ImportError as error:
+            tqdm.write(f"{name} is left out: {error}; pip install '.[peers]'", file=sys.stderr)
+            continue
+        losses = torch.stack([turn() for _ in range(checked)])
+        theirs = losses if not verdicts else theirs
+        off = ((losses - theirs) / theirs).abs().max().item()
+        equal = torch.equal(losses, theirs)
+        verdicts[name] = "equal bits" if equal else f"within {off:.0e}"
+        if equal or (off <= TOLERANCE and not contestant.exact):
+            turns[name] = turn
+        else:
+            verdicts[name] = f"wrong by {off:.0e}"
+
+    rng = random.Random(0)
+    seconds: dict[str, list[float]] = {name: [] for name in verdicts}
+    with tqdm(total=(1 + rounds) * len(turns), desc=about, unit="turn", leave=False) as progress:
+        for i in range(1 + rounds):
+            for name in rng.sample([*turns], len(turns)):
+                start = time.perf_counter()
+                turns[name]()
+                elapsed = time.perf_counter() - start
+                if i > 0:
+                    seconds[name].append(elapsed / steps)
+                progress.update()
+    return [Entry(case, name, what, seconds[name]) for name, what in verdicts.items()]
+
+
+def ratio(entries: list[Entry], entry: Entry) -> float:
+    """How many times as fast as the first of its case it is, by medians."""
+    first = next(e for e in entries if e.case == entry.case)
+    return statistics.median(first.seconds) / statistics.median(entry.seconds)
+
+
+def rows(entries: list[Entry], unit: str = "µs", per: str = "step") -> list[dict[str, Any]]:
+    """A table of what they came to, in µs, ms or s."""
+    scale = {"µs": 1e6, "ms": 1e3, "s": 1}[unit]
+    table: list[dict[str, Any]] = []
+    for e in entries:
+        row = {**e.case, "trained by": e.who, "times as fast": "–", f"{unit} a {per}": "–"}
+        if e.seconds:
+            low, median, high = (scale * s for s in statistics.quantiles(e.seconds, n=4))
+            row["times as fast"] = f"{ratio(entries, e):.2f}"
+            row[f"{unit} a {per}"] = f"{median:,.1f} ({low:,.1f}–{high:,.1f})"
+        table.append({**row, "losses": e.losses})
+    return table
