@@ -10,7 +10,7 @@ import functional_dl as fdl
 from .module import Module
 
 
-class _LayerModule(Module):
+class LayerModule(Module):
     """A layer with its parameters, their gradients and the pullback of the last forward."""
 
     def __init__(self, layer: fdl.Layer) -> None:
@@ -46,21 +46,21 @@ class _LayerModule(Module):
         return list(self._grads.values())
 
 
-class Linear(_LayerModule):
+class Linear(LayerModule):
     """Y = X Wᵀ + b, with the parameters [W, b] or [W]: `functional_dl.linear`."""
 
     def __init__(self, in_features: int, out_features: int, bias: bool = True) -> None:
         super().__init__(fdl.linear(in_features, out_features, bias))
 
 
-class ReLU(_LayerModule):
+class ReLU(LayerModule):
     """Y = max(X, 0): `functional_dl.relu`."""
 
     def __init__(self) -> None:
         super().__init__(fdl.relu())
 
 
-class Tanh(_LayerModule):
+class Tanh(LayerModule):
     """Y = tanh(X): `functional_dl.tanh`."""
 
     def __init__(self) -> None:

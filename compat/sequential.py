@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from .layers import LayerModule
 from .module import Module
 
 
@@ -22,21 +23,26 @@ class Sequential(Module):
             if not isinstance(module, Module):
                 raise TypeError(f"Sequential: expected module {i} to be a Module, got {module!r}")
         self._modules = modules
+        # Whether the way back is all our own: somebody else's may want autograd.
+        self._plain = bool(modules) and all(
+            type(m).backward is LayerModule.backward or (type(m) is Sequential and m._plain)
+            for m in modules
+        )
 
     def forward(self, x: Any) -> Any:
         """Through the modules in order."""
         for module in self._modules:
-            x = module.forward(x)
+            x = module(x)
         return x
 
     def backward(self, gy: Any) -> Any:
-        """Through the modules in reverse; returns the gradient of the first one's input.
-
-        In `torch.inference_mode`, since nothing here is for autograd: it spares a tenth of a step.
-        """
-        with torch.inference_mode():
-            for module in reversed(self._modules):
-                gy = module.backward(gy)
+        """Through the modules in reverse; returns the gradient of the first one's input."""
+        if self._plain and not torch.is_inference_mode_enabled():
+            with torch.inference_mode():  # a tenth of a step faster
+                gy = self.backward(gy)
+            return gy.clone()  # what comes out is an ordinary tensor
+        for module in reversed(self._modules):
+            gy = module.backward(gy)
         return gy
 
     def parameters(self) -> list[Tensor]:

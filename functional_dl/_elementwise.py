@@ -11,16 +11,13 @@ from functional_dl._errors import not_floating, not_like
 from functional_dl.contract import Device, Dtype, Generator, Layer, Params, Pullback
 
 
-class Elementwise(Layer):
-    """A layer that also has its vjp without checks, for what other layers hand to it."""
-
-    unchecked: Callable[[Params, Tensor], tuple[Tensor, Pullback]]
-
-
 def elementwise(
     where: str, unchecked: Callable[[Params, Tensor], tuple[Tensor, Pullback]]
-) -> Elementwise:
-    """The layer of this vjp; but x and cotangents that are bad it refuses, in the name of where."""
+) -> Layer:
+    """The layer of this vjp; but x and cotangents that are bad it refuses, in the name of where.
+
+    Between other layers, where neither can be, `sequential` calls `vjp.unchecked`.
+    """
 
     def init(generator: Generator = None, *, dtype: Dtype = None, device: Device = None) -> Params:
         return {}
@@ -42,9 +39,8 @@ def elementwise(
     def apply(params: Params, x: Float[Tensor, "*N"]) -> Float[Tensor, "*N"]:
         return vjp(params, x)[0]
 
-    layer = Elementwise(init, apply, vjp)
-    layer.unchecked = unchecked
-    return layer
+    vjp.unchecked = unchecked
+    return Layer(init, apply, vjp)
 
 
 def into(factor: Tensor, gy: Tensor) -> Tensor:

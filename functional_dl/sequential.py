@@ -7,13 +7,8 @@ from typing import Any
 from jaxtyping import Float
 from torch import Tensor
 
-from functional_dl._elementwise import Elementwise
 from functional_dl._errors import not_keyed, not_like
 from functional_dl.contract import Device, Dtype, Generator, Layer, Params, Pullback, Update
-
-
-class Sequence(Layer):
-    """A layer whose pullback takes an update."""
 
 
 def sequential(*layers: Layer) -> Layer:
@@ -40,17 +35,19 @@ def sequential(*layers: Layer) -> Layer:
     backwards = [*reversed(named)]
     empty: Params = dict.fromkeys(named)
     # What one layer hands to the next is as it must be; only at the ends may it be bad.
+    ends = (0, len(layers) - 1)
     vjps = [
-        f.unchecked if isinstance(f, Elementwise) and 0 < i < len(layers) - 1 else f.vjp
-        for i, f in enumerate(layers)
+        f.vjp if i in ends else getattr(f.vjp, "unchecked", f.vjp) for i, f in enumerate(layers)
     ]
     forwards = [*zip(named, vjps, strict=True)]
+    takes_update = {k: hasattr(f.vjp, "takes_update") for k, f in named.items()}
 
     def init(generator: Generator = None, *, dtype: Dtype = None, device: Device = None) -> Params:
         return {k: f.init(generator, dtype=dtype, device=device) for k, f in named.items()}
 
     def vjp(params: Params, x: Float[Tensor, "*A"]) -> tuple[Float[Tensor, "*B"], Pullback]:
         check(params)
+        like = None if layers else (x.dtype, x.shape)
         y = x
         kept: list[tuple[Any, Params]] = []
         for k, f in forwards:
@@ -60,8 +57,8 @@ def sequential(*layers: Layer) -> Layer:
         def pullback(
             gy: Float[Tensor, "*B"], *, wrt_input: bool = True, update: Update | None = None
         ) -> tuple[Params, Float[Tensor, "*A"] | None]:
-            if not layers and (gy.shape != x.shape or gy.dtype != x.dtype):
-                raise not_like("sequential", "the cotangent", gy, x.dtype, x.shape)
+            if like and (gy.dtype, gy.shape) != like:
+                raise not_like("sequential", "the cotangent", gy, *like)
             if len(kept) != len(layers):
                 raise RuntimeError("sequential: expected a pullback that has not updated before")
             grads = empty.copy()  # keeps the order of construction
@@ -74,7 +71,7 @@ def sequential(*layers: Layer) -> Layer:
                 for k in backwards:
                     pull, old = kept.pop()
                     more: dict[str, Any] = {"wrt_input": wrt_input or k != "0"}
-                    if isinstance(named[k], Sequence):
+                    if takes_update[k]:
                         del old
                         grads[k], gx = pull(gx, update=update, **more)
                     else:
@@ -95,4 +92,5 @@ def sequential(*layers: Layer) -> Layer:
         if not isinstance(params, dict) or params.keys() != named.keys():
             raise not_keyed("sequential", "params", params, named)
 
-    return Sequence(init, apply, vjp)
+    vjp.takes_update = True
+    return Layer(init, apply, vjp)

@@ -89,9 +89,13 @@ def scan(step: Callable[[Any, Any], tuple[Any, Any]], carry: Any, xs: Any) -> tu
 
     def body(i: Tensor, carry: Any, ys: Any) -> tuple[Tensor, Any, Any]:
         at = i.view(1)
-        x = _map("scan", lambda leaf: leaf.index_select(0, at).squeeze(0), xs)
+        x = _map("scan", lambda leaf: leaf.index_select(0, at.to(leaf.device)).squeeze(0), xs)
         carry, y = step(carry, x)
-        return i + 1, carry, _map("scan", lambda ys, y: ys.index_copy(0, at, y[None]), ys, y)
+        return (
+            i + 1,
+            carry,
+            _map("scan", lambda ys, y: ys.index_copy(0, at.to(y.device), y[None]), ys, y),
+        )
 
     second = torch.ones((), dtype=torch.int64)
     _, carry, ys = torch.while_loop(lambda i, *_: i < n, body, (second, carry, ys))
@@ -108,7 +112,7 @@ def _stack(where: str, trees: Sequence[Any]) -> Any:
 
 def _length(where: str, tree: Any) -> int:
     sizes: list[tuple[int, ...]] = []
-    _map(where, lambda leaf: sizes.append(leaf.shape[:1]), tree)
+    _map(where, lambda leaf: sizes.append((*leaf.shape[:1],)), tree)
     if not sizes or () in sizes or sizes.count(sizes[0]) < len(sizes):
         raise ValueError(f"{where}: expected leaves with a first axis of one size, got {sizes}")
     return sizes[0][0]

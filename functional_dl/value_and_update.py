@@ -29,11 +29,18 @@ def value_and_update(
     Returns:
         A function that gives the scalar L and the new params.
     """
-    chain = sequential(model)
+    if not hasattr(model.vjp, "takes_update"):
+        of_chain = value_and_update(sequential(model), loss, update)
+
+        def alone(params: Params, inputs: Tensor, targets: Tensor) -> tuple[Tensor, Params]:
+            value, new = of_chain({"0": params}, inputs, targets)
+            return value, new["0"]
+
+        return alone
 
     def f(params: Params, inputs: Tensor, targets: Tensor) -> tuple[Tensor, Params]:
         # What is no longer needed is let go of at once.
-        outputs, pullback = chain.vjp({"0": params}, inputs)
+        outputs, pullback = model.vjp(params, inputs)
         del params
         value, loss_pullback = loss.vjp(outputs, targets)
         del outputs
@@ -41,6 +48,6 @@ def value_and_update(
         del loss_pullback
         updating: Any = pullback
         new, _ = updating(last.pop(), wrt_input=False, update=update)
-        return value, new["0"]
+        return value, new
 
     return f

@@ -3,7 +3,6 @@
 from argparse import Namespace
 from functools import partial
 
-import torch
 from contestants import WAYS, begin
 from experiment import NETWORKS
 from race import Contestant, Entry, contest

@@ -50,7 +50,8 @@ class Way(NamedTuple):
 
 
 def stepwise(
-    step_for: Callable[[str], Step], context: Callable[[], AbstractContextManager[Any]] = nullcontext
+    step_for: Callable[[str], Step],
+    context: Callable[[], AbstractContextManager[Any]] = nullcontext,
 ) -> Callable[[str, Batches], Train]:
     """One batch after the other."""
 
@@ -102,8 +103,9 @@ def scanned(network: str, batches: Batches, at_once: bool) -> Train:
     compiled = torch.compile(steps, **COMPILED)
 
     @cache
-    def of(epochs: int) -> tuple[Tensor, ...]:
-        return tuple(b.repeat(epochs, 1, 1) for b in batches)
+    def of(epochs: int) -> Batches:
+        inputs, targets = batches
+        return inputs.repeat(epochs, 1, 1), targets.repeat(epochs, 1, 1)
 
     def train(epochs: int) -> Tensor:
         nonlocal params
@@ -187,14 +189,10 @@ WAYS = {
     "JAX, all epochs": Way(partial(jax_scan, at_once=True), False),
     "the equations as printed": Way(stepwise(as_printed), False),
     "compat": Way(stepwise(lambda n: stateful(n).step), True),
-    "compat, inference_mode": Way(
-        stepwise(lambda n: stateful(n).step, torch.inference_mode), True
-    ),
+    "compat, inference_mode": Way(stepwise(lambda n: stateful(n).step, torch.inference_mode), True),
     "core": Way(stepwise(lambda n: functional(n).step), True),
     "core, no_grad": Way(stepwise(lambda n: functional(n).step, torch.no_grad), True),
-    "core, inference_mode": Way(
-        stepwise(lambda n: functional(n).step, torch.inference_mode), True
-    ),
+    "core, inference_mode": Way(stepwise(lambda n: functional(n).step, torch.inference_mode), True),
     "its tensor operations typed inline": Way(stepwise(inline, torch.inference_mode), True),
     "core, compiled step": Way(stepwise(compiled_step, torch.inference_mode), False),
     "core, compiled epoch": Way(partial(scanned, at_once=False), False),

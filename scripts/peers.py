@@ -4,7 +4,6 @@ All start from the parameters given, weights and biases in turn, and give a loss
 """
 
 from collections.abc import Callable
-from itertools import pairwise
 from typing import Any
 
 import numpy as np

@@ -1,4 +1,4 @@
-"""Contestants checked against PyTorch, then timed in turns: what slows the machine slows them all."""
+"""Contestants checked against PyTorch, then timed in turns, so that noise is the same for all."""
 
 import random
 import statistics
@@ -32,8 +32,8 @@ class Entry(NamedTuple):
     case: dict[str, Any]
     who: str
     losses: str
-    seconds: list[float]
-    """Of a step, in each turn; none if the losses are wrong."""
+    values: list[float]
+    """Seconds that a step took in each turn, or bytes; none if the losses are wrong."""
 
 
 def contest(
@@ -64,13 +64,9 @@ def contest(
             continue
         losses = torch.stack([turn() for _ in range(checked)])
         theirs = losses if not verdicts else theirs
-        off = ((losses - theirs) / theirs).abs().max().item()
-        equal = torch.equal(losses, theirs)
-        verdicts[name] = "equal bits" if equal else f"within {off:.0e}"
-        if equal or (off <= TOLERANCE and not contestant.exact):
+        right, verdicts[name] = compare(losses, theirs, contestant.exact)
+        if right:
             turns[name] = turn
-        else:
-            verdicts[name] = f"wrong by {off:.0e}"
 
     rng = random.Random(0)
     seconds: dict[str, list[float]] = {name: [] for name in verdicts}
@@ -86,21 +82,35 @@ def contest(
     return [Entry(case, name, what, seconds[name]) for name, what in verdicts.items()]
 
 
+def compare(losses: Tensor, theirs: Tensor, exact: bool) -> tuple[bool, str]:
+    """Whether losses are right, and how they relate to PyTorch's."""
+    off = ((losses - theirs) / theirs).abs().max().item()
+    if torch.equal(losses, theirs):
+        return True, "equal bits"
+    right = off <= TOLERANCE and not exact
+    return right, f"within {off:.0e}" if right else f"wrong by {off:.0e}"
+
+
 def ratio(entries: list[Entry], entry: Entry) -> float:
     """How many times as fast as the first of its case it is, by medians."""
     first = next(e for e in entries if e.case == entry.case)
-    return statistics.median(first.seconds) / statistics.median(entry.seconds)
+    return statistics.median(first.values) / statistics.median(entry.values)
 
 
-def rows(entries: list[Entry], unit: str = "µs", per: str = "step") -> list[dict[str, Any]]:
-    """A table of what they came to, in µs, ms or s."""
+def rows(entries: list[Entry], unit: str = "µs", per: str = " a step") -> list[dict[str, Any]]:
+    """A table of what took how long, in µs, ms or s."""
     scale = {"µs": 1e6, "ms": 1e3, "s": 1}[unit]
     table: list[dict[str, Any]] = []
     for e in entries:
-        row = {**e.case, "trained by": e.who, "times as fast": "–", f"{unit} a {per}": "–"}
-        if e.seconds:
-            low, median, high = (scale * s for s in statistics.quantiles(e.seconds, n=4))
+        row = {**e.case, "trained by": e.who, "times as fast": "–", f"{unit}{per}": "–"}
+        if e.values:
+            low, median, high = (scale * s for s in quartiles(e.values))
             row["times as fast"] = f"{ratio(entries, e):.2f}"
-            row[f"{unit} a {per}"] = f"{median:,.1f} ({low:,.1f}–{high:,.1f})"
+            row[f"{unit}{per}"] = f"{median:,.1f} ({low:,.1f}–{high:,.1f})"
         table.append({**row, "losses": e.losses})
     return table
+
+
+def quartiles(values: list[float]) -> list[float]:
+    """The three of them; all the same if there is one value."""
+    return statistics.quantiles(values, n=4) if len(values) > 1 else values * 3

@@ -253,7 +253,7 @@ INTS, ONES = "a int64 tensor of shape (1,)", "a float32 tensor of shape (1,)"
         (
             TypeError,
             (fdl.relu(), torch.ones(1)),
-            "a Layer or a Loss, and two primals, got Elementwise(init",
+            "a Layer or a Loss, and two primals, got Layer(init",
         ),
         (TypeError, (fdl.relu(), torch.ones(1), {}), f"params to be a dict, got {ONES}"),
         (TypeError, (fdl.relu(), {}, torch.tensor([1])), f"x to be a floating tensor, got {INTS}"),

@@ -1,5 +1,6 @@
 """The report's API, row by row."""
 
+import parity
 import pytest
 import torch
 from torch import Tensor, nn
@@ -111,6 +112,45 @@ def test_an_empty_sequential_passes_on_what_it_gets() -> None:
     assert Sequential().backward(x) is x
 
 
+def test_backward_gives_the_same_bits_in_and_out_of_inference_mode() -> None:
+    x, gy, results = torch.randn(7, 3), torch.randn(7, 2), []
+    for how in ("one by one", "out of it", "in it"):
+        torch.manual_seed(0)
+        modules = [Linear(3, 5), ReLU(), Linear(5, 5), Tanh(), Linear(5, 2)]
+        model = Sequential(*modules)
+        with torch.inference_mode(how == "in it"):
+            y = model(x)
+            if how == "one by one":  # with no sequential that enters it
+                gx = gy
+                for module in reversed(modules):
+                    gx = module.backward(gx)
+                assert not gx.is_inference()
+            else:
+                gx = model.backward(gy)
+        results.append([y, gx, *model.grads()])
+    for tensors in results[1:]:
+        assert all(map(parity.same_bits, tensors, results[0]))
+
+
+def test_gradients_are_ordinary_tensors_that_can_be_changed_in_place() -> None:
+    model = Sequential(Linear(3, 5), ReLU(), Sequential(Linear(5, 2)))
+    optimizer = SGD(model.parameters(), model.grads(), 0.1)
+    for _ in range(2):
+        model(torch.ones(4, 3))
+        model.backward(torch.ones(4, 2))
+        assert not any(t.is_inference() for t in (*model.grads(), *model.parameters()))
+        before = [g.clone() for g in model.grads()]
+        for g in model.grads():
+            g.mul_(2)
+        assert all(torch.equal(g, 2 * b) for g, b in zip(model.grads(), before, strict=True))
+        optimizer.step()
+        model.zero_grad()
+        assert not any(g.any() for g in model.grads())
+        with torch.inference_mode():
+            optimizer.step()
+            optimizer.zero_grad()
+
+
 class Scale(Module):
     """A user's module: y = x · factor."""
 
@@ -152,3 +192,29 @@ def test_a_module_without_forward_or_backward_says_so() -> None:
         Nothing()(1)
     with pytest.raises(NotImplementedError, match=r"Nothing defines no backward"):
         Nothing().backward(1)
+
+
+def test_the_gradient_of_the_input_is_an_ordinary_tensor() -> None:
+    model = Sequential(Linear(3, 3), Sequential(ReLU(), Linear(3, 2)))
+    model(torch.randn(4, 3))
+    gx = model.backward(torch.randn(4, 2))
+    assert not gx.is_inference()
+    gx.mul_(2)
+
+
+def test_a_module_of_ones_own_may_go_back_by_autograd() -> None:
+    class Sine(Module):
+        def forward(self, x: Tensor) -> Tensor:
+            self.x = x
+            return x.sin()
+
+        def backward(self, gy: Tensor) -> Tensor:
+            with torch.enable_grad():
+                x = self.x.detach().requires_grad_()
+                return torch.autograd.grad(x.sin(), x, gy)[0]
+
+    x = torch.randn(4, 3)
+    model = Sequential(Sequential(Sine()), ReLU())
+    model(x)
+    gx = model.backward(torch.ones(4, 3))
+    assert torch.equal(gx, x.cos() * (x.sin() > 0))

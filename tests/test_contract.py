@@ -1,5 +1,6 @@
 """What `functional_dl.contract` promises, and that PyTorch's transforms take us at our word."""
 
+import weakref
 from collections.abc import Callable
 
 import parity
@@ -56,6 +57,35 @@ def test_nothing_passed_in_is_changed(activation: Callable[[], fdl.Layer], infer
         fdl.sgd(params, grads, 0.1)
         fdl.sgd(params, grads, torch.tensor(0.1))
     assert all(map(parity.same_bits, given, before))
+
+
+@pytest.mark.parametrize("inference", [False, True])
+@pytest.mark.parametrize("bias", [False, True])
+@pytest.mark.parametrize("shape", [(4, 3), (3,), (2, 4, 3)])
+def test_a_linears_pullback_does_not_keep_its_output(
+    shape: tuple[int, ...], bias: bool, inference: bool
+) -> None:
+    layer, x = fdl.linear(3, 2, bias), torch.ones(shape)
+    with torch.inference_mode(inference):
+        y, pullback = layer.vjp(layer.init(), x)
+        gy, output = torch.ones_like(y), weakref.ref(y)
+        del y
+        assert output() is None
+        assert pullback(gy)[1].shape == shape
+
+
+@pytest.mark.parametrize("activation", [fdl.relu, fdl.tanh])
+@pytest.mark.parametrize("inference", [False, True])
+def test_an_activations_pullback_does_not_keep_its_input(
+    activation: Callable[[], fdl.Layer], inference: bool
+) -> None:
+    with torch.inference_mode(inference):
+        x = torch.ones(4, 3)
+        kept = weakref.ref(x)
+        _, pullback = activation().vjp({}, x)
+        del x
+        assert kept() is None
+        assert pullback(torch.ones(4, 3))[1].shape == (4, 3)
 
 
 def test_without_wrt_input_there_is_no_input_gradient() -> None:

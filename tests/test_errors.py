@@ -17,13 +17,25 @@ INPUTS = [t.clone() for t in (W, B, X, Y)]
 INTS, COMPLEX, DOUBLE = X.long(), X.cfloat(), X.double()
 
 
-def linear(params: object = LINEAR, x: object = X, gy: object = None) -> None:
+def linear(
+    params: object = LINEAR, x: object = X, gy: object = None, wrt_input: bool = True
+) -> None:
     layer = fdl.linear(3, 2)
-    layer.apply(params, x) if gy is None else layer.vjp(params, x)[1](gy)
+    layer.apply(params, x) if gy is None else layer.vjp(params, x)[1](gy, wrt_input=wrt_input)
+
+
+def no_bias(gy: object, wrt_input: bool = True) -> None:
+    fdl.linear(3, 2, bias=False).vjp({"weight": W}, X)[1](gy, wrt_input=wrt_input)
 
 
 def network(params: object) -> None:
     fdl.sequential(fdl.linear(3, 2), fdl.relu()).vjp(params, X)
+
+
+def between(activation: fdl.Layer, params: object) -> None:
+    """A network with the activation in the middle, where it's called without its checks."""
+    model = fdl.sequential(fdl.linear(3, 2), activation, fdl.linear(2, 2))
+    model.vjp(model.init() | {"1": params}, X)
 
 
 def pull(layer: fdl.Layer, gy: object) -> None:
@@ -39,6 +51,10 @@ def stateful_sgd(params: Sequence = (X,), grads: Sequence = (X,), lr: object = 0
 
 
 F, V, T, R = "a float32 tensor of shape", ValueError, TypeError, RuntimeError
+SHAPES = (  # that a cotangent of shape (4, 2) hasn't
+    *((4, 3), (4, 1), (4, 0), (1, 2), (5, 2), (2, 4), (4,), (2,), ()),
+    *((1, 4, 2), (4, 2, 1), (2, 2, 2)),
+)
 BAD = [
     # An input of the wrong width
     (lambda: linear(x=Y), V, "linear: expected x of shape (..., 3), got (4, 2)"),
@@ -46,12 +62,39 @@ BAD = [
     (lambda: linear(x=ones(5, 3, 2)), V, "linear: expected x of shape (..., 3), got (5, 3, 2)"),
     (lambda: linear(x=ones(6)), V, "linear: expected x of shape (..., 3), got (6,)"),
     (lambda: linear(x=ones(())), V, "linear: expected x of shape (..., 3), got ()"),
+    (lambda: linear(x=ones(4, 0)), V, "linear: expected x of shape (..., 3), got (4, 0)"),
+    (lambda: linear(x=ones(3, 1)), V, "linear: expected x of shape (..., 3), got (3, 1)"),
+    (lambda: linear(x=ones(2)), V, "linear: expected x of shape (..., 3), got (2,)"),
+    (lambda: linear(x=ones(4, 2, 2)), V, "linear: expected x of shape (..., 3), got (4, 2, 2)"),
     # A cotangent of another shape or dtype, also where it would broadcast
-    (lambda: linear(gy=X), V, f"linear: expected the cotangent to be {F} (4, 2), got {F} (4, 3)"),
-    (lambda: linear(gy=B), V, f"linear: expected the cotangent to be {F} (4, 2), got {F} (2,)"),
-    (lambda: linear(gy=ones(4, 1)), V, f"linear: expected the cotangent to be {F} (4, 2), got {F}"),
-    (lambda: linear(gy=Y.long()), T, f"linear: expected the cotangent to be {F} (4, 2), got a int"),
-    (lambda: linear(gy=Y.double()), T, f"linear: expected the cotangent to be {F} (4, 2), got a f"),
+    *[  # what the products would let pass, or refuse in their own name, with and without ∇X
+        (
+            lambda f=f, gy=gy, wrt=wrt: f(gy=gy, wrt_input=wrt),
+            V,
+            f"linear: expected the cotangent to be {F} (4, 2), got {F} {tuple(gy.shape)}",
+        )
+        for gy in map(ones, SHAPES)
+        for f in (linear, no_bias)
+        for wrt in (True, False)
+    ],
+    *[
+        (
+            lambda f=f, gy=gy, wrt=wrt: f(gy=gy, wrt_input=wrt),
+            T,
+            f"linear: expected the cotangent to be {F} (4, 2), got a {name} tensor of",
+        )
+        for name, gy in (("int64", Y.long()), ("float64", Y.double()), ("complex64", Y.cfloat()))
+        for f in (linear, no_bias)
+        for wrt in (True, False)
+    ],
+    *[
+        (
+            lambda gy=gy: linear(x=ones(2, 4, 3), gy=gy, wrt_input=False),
+            V,
+            f"linear: expected the cotangent to be {F} (2, 4, 2), got {F} {tuple(gy.shape)}",
+        )
+        for gy in (ones(8, 2), ones(4, 2), ones(2, 4, 1), ones(2, 4, 3), ones(4, 2, 2))
+    ],
     (
         lambda: pull(fdl.relu(), ones(4, 1)),
         V,
@@ -88,6 +131,31 @@ BAD = [
         "linear: expected x to be a floating tensor, got a int64 tensor of",
     ),
     (lambda: linear(x=COMPLEX), T, "linear: expected x to be a floating tensor, got a complex64"),
+    *[  # also where the params are of that dtype too, and the product is one of PyTorch's
+        (
+            lambda dtype=dtype, shape=shape: linear(
+                {k: p.to(dtype) for k, p in LINEAR.items()}, ones(shape, dtype=dtype)
+            ),
+            T,
+            f"linear: expected x to be a floating tensor, got a {name} tensor of shape {shape}",
+        )
+        for name, dtype in (
+            ("int64", torch.int64),
+            ("bool", torch.bool),
+            ("complex64", COMPLEX.dtype),
+        )
+        for shape in ((4, 3), (3,), (2, 4, 3))
+    ],
+    (
+        lambda: linear(x=DOUBLE),
+        T,
+        f"linear: expected params['weight'] to be a float64 tensor of shape (2, 3), got {F} (2, 3)",
+    ),
+    (
+        lambda: linear({k: p.half() for k, p in LINEAR.items()}, X.bfloat16()),
+        T,
+        "linear: expected params['weight'] to be a bfloat16 tensor of shape (2, 3), got a float16",
+    ),
     (lambda: linear({"weight": W.long(), "bias": B}), T, "linear: expected params['weight'] to be"),
     (lambda: linear({"weight": W, "bias": B.cfloat()}), T, "linear: expected params['bias'] to be"),
     (lambda: linear({"weight": W, "bias": B.double()}), T, "linear: expected params['bias'] to be"),
@@ -138,7 +206,23 @@ BAD = [
         V,
         "linear: expected params with the keys ['weight', 'b",
     ),
+    (
+        lambda: linear({"weight": W, "scale": B}),
+        V,
+        "linear: expected params with the keys ['weight', 'bias'], got ['weight', 'scale']",
+    ),
+    (lambda: linear({}), V, "linear: expected params with the keys ['weight', 'bias'], got []"),
     (lambda: linear(None), T, "linear: expected params to be a dict, got None"),
+    (lambda: linear([W, B]), T, "linear: expected params to be a dict, got [tensor("),
+    (lambda: linear((W, B)), T, "linear: expected params to be a dict, got (tensor("),
+    (lambda: linear(W), T, f"linear: expected params to be a dict, got {F} (2, 3)"),
+    (lambda: linear(None, ones(3)), T, "linear: expected params to be a dict, got None"),
+    (lambda: linear({"weight": None, "bias": B}), T, "linear: expected params['weight'] to be"),
+    (
+        lambda: linear({"weight": W.tolist(), "bias": B}),
+        T,
+        f"linear: expected params['weight'] to be {F} (2, 3), got [[1.0, 1.0, 1.0],",
+    ),
     (lambda: linear({"weight": W, "bias": None}), T, "linear: expected params['bias'] to be"),
     (lambda: linear({"weight": W.t(), "bias": B}), V, "linear: expected params['weight'] to be"),
     (
@@ -146,16 +230,24 @@ BAD = [
         V,
         "linear: expected params['weight'] to be",
     ),
-    (
-        lambda: linear({"weight": W, "bias": ones(1)}),
-        V,
-        f"linear: expected params['bias'] to be {F} (2,), got {F} (1,)",
-    ),
-    (
-        lambda: linear({"weight": W, "bias": ones(4, 2)}),
-        V,
-        f"linear: expected params['bias'] to be {F} (2,), got {F} (4, 2)",
-    ),
+    *[  # a weight that the product would take
+        (
+            lambda n=n, x=x: fdl.linear(3, 2, bias=False).apply({"weight": ones(n, 3)}, x),
+            V,
+            f"linear: expected params['weight'] to be {F} (2, 3), got {F} ({n}, 3)",
+        )
+        for n in (0, 1, 5)
+        for x in (X, ones(3))
+    ],
+    *[  # a bias that would broadcast
+        (
+            lambda b=b, x=x: linear({"weight": W, "bias": b}, x),
+            V,
+            f"linear: expected params['bias'] to be {F} (2,), got {F} {tuple(b.shape)}",
+        )
+        for b in (ones(1), ones(()), ones(4, 2), ones(1, 2), ones(4, 1), ones(3))
+        for x in (X, ones(3), ones(2, 4, 3))
+    ],
     (
         lambda: fdl.linear(3, 2, False).apply(LINEAR, X),
         V,
@@ -182,6 +274,20 @@ BAD = [
         "sequential: expected params with the keys",
     ),
     (lambda: network({"0": LINEAR, "1": LINEAR}), V, "relu: expected params with the keys []"),
+    *[
+        (
+            lambda f=f, params=params: between(f(), params),
+            error,
+            f"{f.__name__}: expected params {message}",
+        )
+        for f in (fdl.relu, fdl.tanh)
+        for params, error, message in (
+            (LINEAR, V, "with the keys [], got ['weight', 'bias']"),
+            ({"0": {}}, V, "with the keys [], got ['0']"),
+            (None, T, "to be a dict, got None"),
+            ([], T, "to be a dict, got []"),
+        )
+    ],
     (lambda: network([LINEAR, {}]), T, "sequential: expected params to be a dict, got [{"),
     (lambda: fdl.sequential().apply(LINEAR, X), V, "sequential: expected params with the keys []"),
     # Params and grads that don't fit each other

@@ -8,7 +8,7 @@ import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from torch import nn
+from torch import Tensor, nn
 
 import functional_dl as fdl
 
@@ -43,6 +43,52 @@ def test_equals_autograd_where_a_factor_is_laid_out_by_columns(
         grads, gx = fdl.linear(a, b, bias=False).vjp({"weight": weight}, x)[1](gy)
         assert parity.same_bits(gx, their_gx)
         assert parity.same_bits(grads["weight"], their_grad)
+
+
+def relu_case(dtype: torch.dtype) -> tuple[Tensor, Tensor, Tensor]:
+    """Every x there is to tell apart with every such cotangent, and PyTorch's gradient."""
+    tiny, large = torch.finfo(dtype).smallest_normal, torch.finfo(dtype).max
+    half = torch.tensor([0.0, 1.0, tiny, tiny / 2, large, torch.inf, torch.nan]).to(dtype)
+    special = torch.cat([half, -half])
+    assert special.signbit().sum() == 7  # a NaN of each sign too
+    x, gy = (t.reshape(-1).repeat(3) for t in torch.meshgrid(special, special, indexing="ij"))
+    return x, gy, parity.autograd(torch.relu, [x], gy)[1]
+
+
+def raw(t: Tensor) -> Tensor:
+    """The bits, of NaNs too."""
+    return t.view(parity.BITS[t.element_size()])
+
+
+@pytest.mark.parametrize("inference", [False, True])
+@pytest.mark.parametrize("dtype", parity.DTYPES)
+class TestReluChooses:
+    """Each cotangent gets through with all its bits or not at all, where autograd's does.
+
+    PyTorch itself makes NaNs in bfloat16 others, which same_bits overlooks.
+    """
+
+    def test_eager(self, dtype: torch.dtype, inference: bool) -> None:
+        x, gy, theirs = relu_case(dtype)
+        chosen = raw(gy) * ((x > 0) | x.isnan())
+        with torch.inference_mode(inference):
+            # A cotangent that comes from outside of inference mode takes another way.
+            for cotangent in (gy, gy.clone()):
+                gx = fdl.relu().vjp({}, x)[1](cotangent)[1]
+                assert torch.equal(raw(gx), chosen)
+                assert parity.same_bits(gx, theirs)
+
+    def test_compiled(self, dtype: torch.dtype, inference: bool) -> None:
+        torch.compiler.reset()
+        x, gy, theirs = relu_case(dtype)
+
+        def f(x: Tensor, gy: Tensor) -> Tensor:
+            return fdl.relu().vjp({}, x)[1](gy)[1]
+
+        with torch.inference_mode(inference):
+            gx = torch.compile(f, fullgraph=True, backend="eager")(x, gy)
+            assert torch.equal(raw(gx), raw(f(x, gy)))
+            assert parity.same_bits(gx, theirs)
 
 
 def test_same_bits_tells_a_sign_of_zero_a_last_bit_a_shape_and_a_dtype() -> None:
