@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help compare prove test check mutants
+.PHONY: help compare prove bench test check mutants
 
 help:  ## list the commands
 	@grep -E '^[a-z]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 12
@@ -12,6 +12,9 @@ compare: .venv/ready  ## print the report's tables and draw its figures into res
 
 prove: .venv/ready  ## prove that bits and gradients are right, in three tables (ARGS="--help")
 	@$(BIN)/python scripts/prove.py $(ARGS)
+
+bench: .venv/ready  ## time all that a user would pick instead, side by side (ARGS="--only step")
+	@$(BIN)/python scripts/bench.py $(ARGS)
 
 test: .venv/ready  ## run the tests
 	@$(BIN)/python -m pytest $(ARGS)

@@ -1,13 +1,14 @@
 """Networks so big that the time goes into matrix products: nothing is to be lost there."""
 
 from argparse import Namespace
+from typing import Any
 
 import big
 import cli
 from experiment import NETWORKS
-from race import Entry
+from race import Entry, pivot, quartiles, ratio
 
-THREADS = (2,)
+THREADS = 2
 SIZES = ((256, 128), (256, 1024), (1024, 256), (2048, 1024))
 
 
@@ -22,3 +23,13 @@ def measure(options: Namespace) -> list[Entry]:
                 sizes = [784, width, width, width, 10]
                 entries += big.contest_of(case, network, sizes, batch, options)
     return entries
+
+
+def table(entries: list[Entry]) -> list[dict[str, Any]]:
+    """ms a step of each, and its time in relation to PyTorch's."""
+    return pivot(
+        entries,
+        lambda e: {k: str(v) for k, v in e.case.items()},
+        lambda e: f"{e.who}, ms (PyTorch = 1)",
+        lambda e: f"{quartiles(e.values)[1] * 1e3:,.2f} ({1 / ratio(entries, e):.2f})",
+    )

@@ -8,14 +8,15 @@ import sys
 import tempfile
 import time
 from argparse import Namespace
+from typing import Any
 
 import cli
 import torch
 from contestants import WAYS, begin
-from race import Entry, compare
+from race import Entry, compare, quartiles, ratio
 from tqdm import tqdm
 
-THREADS = (1,)
+THREADS = 1
 EPOCHS, EPOCHS_A_TURN, CHECKED = 500, 10, 2
 
 SHOWN = (
@@ -56,6 +57,20 @@ def measure(options: Namespace) -> list[Entry]:
         right, what = compare(losses[who], losses["PyTorch"], WAYS[who].exact)
         entries.append(Entry({"network": "ReLU"}, who, what, seconds[who] if right else []))
     return entries
+
+
+def table(entries: list[Entry]) -> list[dict[str, Any]]:
+    """In seconds."""
+    return [
+        {
+            **e.case,
+            "trained by": e.who,
+            "times as fast": f"{ratio(entries, e):.2f}" if e.values else "–",
+            "seconds": f"{quartiles(e.values)[1]:.1f}" if e.values else "–",
+            "losses": e.losses,
+        }
+        for e in entries
+    ]
 
 
 def main(who: str, threads: str) -> None:

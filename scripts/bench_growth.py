@@ -2,11 +2,12 @@
 
 from argparse import Namespace
 from itertools import product
+from typing import Any
 
 import big
-from race import Entry
+from race import Entry, pivot, ratio
 
-THREADS = (1,)
+THREADS = 1
 WIDTHS = (16, 32, 64, 128, 256, 512, 1024, 2048)
 BATCHES = (1, 4, 16, 64, 256, 1024, 4096)
 
@@ -19,3 +20,13 @@ def measure(options: Namespace) -> list[Entry]:
         for case in cases
         for entry in big.contest_of(case, "ReLU", [case["width"]] * 3, case["batch"], options)
     ]
+
+
+def table(entries: list[Entry]) -> list[dict[str, Any]]:
+    """How many times as fast as PyTorch the core is, by width and batch."""
+    return pivot(
+        [e for e in entries if e.who == "core"],
+        lambda e: {"width": e.case["width"]},
+        lambda e: f"batch {e.case['batch']}",
+        lambda e: f"{ratio(entries, e):.2f}",
+    )

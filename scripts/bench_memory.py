@@ -10,14 +10,22 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from experiment import LEARNING_RATE, Step, functional, functional_model, pytorch, pytorch_model
-from race import Entry, compare
+from experiment import (
+    LEARNING_RATE,
+    Step,
+    functional,
+    functional_model,
+    pytorch,
+    pytorch_model,
+    updating,
+)
+from race import Entry, compare, pivot, ratio
 from torch import Tensor, nn
 from tqdm import tqdm
 
 import functional_dl as fdl
 
-THREADS = (2,)
+THREADS = 2
 WIDTH, LAYERS, BATCH, STEPS = 2048, 8, 1024, 3
 SIZES = [WIDTH] * (1 + LAYERS)
 
@@ -48,17 +56,16 @@ def in_hooks() -> Step:
     return step
 
 
-def updating(hand_over: bool) -> Step:
-    """value_and_update, which is handed the only reference to the params, or another one."""
+def handing_over() -> Step:
+    """value_and_update, which is handed the only reference to the params."""
     model = functional_model("ReLU", SIZES)
-    f = fdl.value_and_update(model, fdl.mse(), partial(fdl.sgd, lr=LEARNING_RATE))
+    update = partial(fdl.sgd, lr=LEARNING_RATE)
+    loss_and_params = fdl.value_and_update(model, fdl.mse(), update)
     state = [model.init()]
 
     def step(inputs: Tensor, targets: Tensor) -> Tensor:
-        held = None if hand_over else state[0]
-        loss, new = f(state.pop(), inputs, targets)
-        del held
-        state.append(new)
+        loss, params = loss_and_params(state.pop(), inputs, targets)
+        state.append(params)
         return loss
 
     return step
@@ -68,8 +75,8 @@ WAYS = {
     "PyTorch": lambda: pytorch("ReLU", SIZES).step,
     "PyTorch, optimizer in hooks": in_hooks,
     "value_and_grad, then sgd": lambda: functional("ReLU", SIZES).step,
-    "value_and_update": lambda: updating(hand_over=False),
-    "value_and_update, params handed over": lambda: updating(hand_over=True),
+    "value_and_update": lambda: updating("ReLU", SIZES).step,
+    "value_and_update, params handed over": handing_over,
 }
 
 
@@ -91,18 +98,13 @@ def measure(options: Namespace) -> list[Entry]:
 
 
 def table(entries: list[Entry]) -> list[dict[str, Any]]:
-    """In relation to PyTorch, and in MiB."""
-    first = {e.case["malloc"]: e.values[0] for e in reversed(entries) if e.who == "PyTorch"}
-    return [
-        {
-            **e.case,
-            "trained by": e.who,
-            "PyTorch = 1": f"{e.values[0] / first[e.case['malloc']]:.2f}" if e.values else "–",
-            "MiB": f"{e.values[0] / 2**20:,.0f}" if e.values else "–",
-            "losses": e.losses,
-        }
-        for e in entries
-    ]
+    """In MiB, and in relation to PyTorch."""
+    return pivot(
+        entries,
+        lambda e: {"trained by": e.who},
+        lambda e: f"malloc {e.case['malloc']}: MiB (PyTorch = 1)",
+        lambda e: f"{e.values[0] / 2**20:,.0f} ({1 / ratio(entries, e):.2f})",
+    )
 
 
 def main(who: str, threads: str, seed: str) -> None:

@@ -10,12 +10,12 @@ import peers
 import torch
 from contestants import COMPILED, functional_step, report_batches
 from experiment import LEARNING_RATE, NETWORKS, functional, functional_model, pytorch, pytorch_model
-from race import Contestant, Entry, Turn, contest
+from race import Contestant, Entry, Turn, contest, pivot, quartiles, ratio
 from torch import Tensor
 
 import functional_dl as fdl
 
-THREADS = (2,)
+THREADS = 2
 SEEDS = (1, 8, 64, 256)
 
 
@@ -117,3 +117,13 @@ def measure(options: Namespace) -> list[Entry]:
             case = {"network": network, "seeds": seeds}
             entries += contest(case, contestants, 10 * seeds, options.rounds or 9, checked=3)
     return entries
+
+
+def table(entries: list[Entry]) -> list[dict[str, Any]]:
+    """µs for a step of one network, and how many times as fast as PyTorch that is."""
+    return pivot(
+        entries,
+        lambda e: {"network": e.case["network"], "trained by": e.who},
+        lambda e: f"{e.case['seeds']} seeds, µs",
+        lambda e: f"{quartiles(e.values)[1] * 1e6:,.1f} ({ratio(entries, e):.2f})",
+    )

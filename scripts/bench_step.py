@@ -7,7 +7,7 @@ from contestants import WAYS, begin
 from experiment import NETWORKS
 from race import Contestant, Entry, contest
 
-THREADS = (1,)
+THREADS = 1
 EPOCHS = 10  # in a turn
 
 

@@ -1,13 +1,14 @@
 """How the time for a step grows with the width of a network, on one thread and on two."""
 
 from argparse import Namespace
+from typing import Any
 
 import big
 import cli
 from bench_growth import WIDTHS
-from race import Entry
+from race import Entry, pivot, quartiles, ratio
 
-THREADS = (2,)
+THREADS = 2
 BATCH = 128
 
 
@@ -20,3 +21,13 @@ def measure(options: Namespace) -> list[Entry]:
             case = {"width": width, "threads": threads}
             entries += big.contest_of(case, "ReLU", [width] * 3, BATCH, options)
     return entries
+
+
+def table(entries: list[Entry]) -> list[dict[str, Any]]:
+    """µs a step of each, by width, and how many times as fast as PyTorch on as many threads."""
+    return pivot(
+        entries,
+        lambda e: {"width": e.case["width"]},
+        lambda e: f"{e.who}, µs on {e.case['threads']}",
+        lambda e: f"{quartiles(e.values)[1] * 1e6:,.0f} ({ratio(entries, e):.2f})",
+    )

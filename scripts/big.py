@@ -1,16 +1,16 @@
-"""Networks of any size, trained by PyTorch and by the functional core."""
+"""Networks of any size, trained by PyTorch and, in inference_mode, by the functional core."""
 
 import time
 from argparse import Namespace
 from typing import Any
 
 import torch
-from experiment import functional, pytorch
+from experiment import Step, functional, pytorch, updating
 from race import Contestant, Entry, Turn, contest
 from torch import Tensor
 
-A_TURN, A_CASE = 0.01, 1.0
-"""Seconds that a turn should take at least, and those of a case at most, if three rounds allow."""
+A_TURN, A_CASE = 0.01, 1.5
+"""Seconds that a turn takes at least, and all turns of one if that makes 5 to 25."""
 
 
 def contest_of(
@@ -26,8 +26,13 @@ def contest_of(
 
     def core_turn() -> Turn:
         torch.manual_seed(options.seed)
-        step = functional(network, sizes).step
+        return in_inference_mode(functional(network, sizes).step)
 
+    def updating_turn() -> Turn:
+        torch.manual_seed(options.seed)
+        return in_inference_mode(updating(network, sizes).step)
+
+    def in_inference_mode(step: Step) -> Turn:
         def turn() -> Tensor:
             with torch.inference_mode():
                 return torch.stack([step(inputs, targets) for _ in range(steps)])
@@ -41,9 +46,10 @@ def contest_of(
     turn()
     elapsed = time.perf_counter() - start
     steps = max(1, round(A_TURN / elapsed))
-    rounds = options.rounds or min(15, max(3, round(A_CASE / (2 * steps * elapsed))))
+    rounds = options.rounds or min(25, max(5, round(A_CASE / (steps * elapsed))))
     contestants = {
         "PyTorch": Contestant(pytorch_turn),
-        "core, inference_mode": Contestant(core_turn),
+        "core": Contestant(core_turn),
+        "value_and_update": Contestant(updating_turn),
     }
     return contest(case, contestants, steps, rounds)

@@ -6,6 +6,7 @@ Points in the unit square are told apart by whether they lie within a disk, by a
 
 import math
 from collections.abc import Callable, Sequence
+from functools import partial
 from itertools import pairwise
 from typing import Any, NamedTuple, TypeAlias
 
@@ -67,6 +68,24 @@ def functional(network: str, sizes: Sequence[int] = SIZES) -> Contestant:
         nonlocal params
         loss, grads = loss_and_grads(params, inputs, targets)
         params = fdl.sgd(params, grads, LEARNING_RATE)
+        return loss
+
+    def parameters() -> list[Tensor]:
+        return [p for layer in params.values() for p in layer.values()]
+
+    return Contestant(step, lambda inputs: model.apply(params, inputs), parameters)
+
+
+def updating(network: str, sizes: Sequence[int] = SIZES) -> Contestant:
+    """The functional core, by value_and_update."""
+    model = functional_model(network, sizes)
+    update = partial(fdl.sgd, lr=LEARNING_RATE)
+    loss_and_params = fdl.value_and_update(model, fdl.mse(), update)
+    params = model.init()
+
+    def step(inputs: Tensor, targets: Tensor) -> Tensor:
+        nonlocal params
+        loss, params = loss_and_params(params, inputs, targets)
         return loss
 
     def parameters() -> list[Tensor]:

@@ -51,7 +51,7 @@ def losses(losses: dict[tuple[str, str], Tensor], folder: Path) -> None:
         above.set(title=network, ylabel="training loss", yscale="log")
         above.legend()
         below.set(xlabel="epoch", ylabel="|difference\nto PyTorch|")
-    _save(figure, folder / "figure-1")
+    save(figure, folder / "figure-1")
 
 
 def boundaries(networks: dict[str, Contestant], points: Points, folder: Path) -> None:
@@ -77,10 +77,11 @@ def boundaries(networks: dict[str, Contestant], points: Points, folder: Path) ->
         )
         axis.set(title=name, aspect="equal", xlim=(0, 1), ylim=(0, 1))
         axis.legend(loc="upper right")
-    _save(figure, folder / "figure-2")
+    save(figure, folder / "figure-2")
 
 
-def _save(figure: Figure, path: Path) -> None:
+def save(figure: Figure, path: Path) -> None:
+    """As PNG and SVG."""
     figure.tight_layout()
     figure.savefig(path.with_suffix(".png"), dpi=150)
     figure.savefig(path.with_suffix(".svg"), metadata={"Date": None})

@@ -97,18 +97,42 @@ def ratio(entries: list[Entry], entry: Entry) -> float:
     return statistics.median(first.values) / statistics.median(entry.values)
 
 
-def rows(entries: list[Entry], unit: str = "µs", per: str = " a step") -> list[dict[str, Any]]:
-    """A table of what took how long, in µs, ms or s."""
-    scale = {"µs": 1e6, "ms": 1e3, "s": 1}[unit]
+def rows(entries: list[Entry]) -> list[dict[str, str]]:
+    """A row for each entry, with all there is to say."""
+    return [
+        {
+            **{k: str(v) for k, v in e.case.items()},
+            "trained by": e.who,
+            "times as fast": f"{ratio(entries, e):.2f}" if e.values else "–",
+            "µs a step (quartiles)": microseconds(e),
+            "losses": e.losses,
+        }
+        for e in entries
+    ]
+
+
+def pivot(
+    entries: list[Entry],
+    row: Callable[[Entry], dict[str, Any]],
+    column: Callable[[Entry], str],
+    cell: Callable[[Entry], str],
+) -> list[dict[str, Any]]:
+    """A row for all entries that share one, with a cell for each in its column."""
     table: list[dict[str, Any]] = []
     for e in entries:
-        row = {**e.case, "trained by": e.who, "times as fast": "–", f"{unit}{per}": "–"}
-        if e.values:
-            low, median, high = (scale * s for s in quartiles(e.values))
-            row["times as fast"] = f"{ratio(entries, e):.2f}"
-            row[f"{unit}{per}"] = f"{median:,.1f} ({low:,.1f}–{high:,.1f})"
-        table.append({**row, "losses": e.losses})
+        same = next((r for r in table if row(e).items() <= r.items()), None)
+        if same is None:
+            table.append(same := row(e))
+        same[column(e)] = cell(e) if e.values else e.losses
     return table
+
+
+def microseconds(entry: Entry) -> str:
+    """The median and the quartiles."""
+    if not entry.values:
+        return "–"
+    low, median, high = (1e6 * s for s in quartiles(entry.values))
+    return f"{median:,.1f} ({low:,.1f}–{high:,.1f})"
 
 
 def quartiles(values: list[float]) -> list[float]:
