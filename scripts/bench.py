@@ -4,7 +4,8 @@ Ratios are of medians, to the first contestant of each case: PyTorch eager. The 
 brackets. Whose losses aren't PyTorch's is reported as wrong, and not timed.
 """
 
-import importlib
+import importlib.metadata
+import importlib.util
 import json
 import multiprocessing
 import signal
@@ -26,13 +27,17 @@ SECTIONS = {
     "cold": "From the command to the result of 500 epochs, with nothing compiled before",
 }
 
+PEERS = ("jax", "numpy")
+
 
 def measure(section: str, options: Namespace) -> tuple[list[race.Entry], dict[str, Any]]:
     """What a section comes to, on what machine; to be called in a process of its own."""
     module = importlib.import_module(f"bench_{section}")
     options.threads = options.threads or module.THREADS
     cli.use_threads(options.threads)
-    return module.measure(options), cli.machine()
+    entries = module.measure(options)
+    peers = {p: importlib.metadata.version(p) for p in PEERS if importlib.util.find_spec(p)}
+    return entries, {**cli.machine(), **peers}
 
 
 def table(section: str, entries: list[race.Entry]) -> list[dict[str, Any]]:
@@ -53,7 +58,6 @@ def main(args: list[str] | None = None) -> None:
     )
     options = parser.parse_args(args)
 
-    tables: dict[str, list[dict[str, Any]]] = {}
     report: dict[str, Any] = {"options": {k: str(v) for k, v in vars(options).items()}}
     with cli.all_or_nothing(options.out) as folder:
         for section in options.only:
@@ -65,13 +69,12 @@ def main(args: list[str] | None = None) -> None:
                 (signal.SIGINT, signal.SIG_DFL),
             ) as pool:
                 entries, machine = pool.submit(measure, section, options).result()
-            title = f"{SECTIONS[section]}; threads: {machine['threads']}"
-            tables[title] = table(section, entries)
             bench_figures.draw(section, entries, folder)
             report[section] = {"machine": machine, "entries": [e._asdict() for e in entries]}
-            cli.show({title: tables[title]}, options.format)
+            cli.show({SECTIONS[section]: table(section, entries)}, options.format, machine)
+            print()
         (folder / "bench.json").write_text(json.dumps(report, indent=1, ensure_ascii=False))
-    print(f"\nFigures and bench.json are in {options.out}.")
+    print(f"Figures and bench.json are in {options.out}.")
 
 
 if __name__ == "__main__":

@@ -105,9 +105,13 @@ def machine() -> dict[str, str | int]:
     }
 
 
-def show(tables: dict[str, list[dict[str, str]]], table_format: str) -> None:
-    """Prints the machine and the tables."""
-    print(", ".join(f"{k} {v}" for k, v in machine().items()))
+def show(
+    tables: dict[str, list[dict[str, str]]],
+    table_format: str,
+    on: dict[str, str | int] | None = None,
+) -> None:
+    """Prints the tables, and the machine that they are from, if not this one as it is."""
+    print(", ".join(f"{k} {v}" for k, v in (on or machine()).items()))
     for name, rows in tables.items():
         table = tabulate.tabulate(rows, "keys", table_format, disable_numparse=True)
         print(f"\n{name}\n\n{table}")
