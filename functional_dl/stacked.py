@@ -59,8 +59,8 @@ def scan(step: Callable[[Any, Any], tuple[Any, Any]], carry: Any, xs: Any) -> tu
     """carry, y = step(carry, x) for each x that is stacked in xs.
 
     As `jax.lax.scan`. Where it is compiled, it becomes a loop (`torch.while_loop`), so that the
-    time to compile doesn't depend on how many there are. There, a step must return a new carry of
-    the same structure, shapes and dtypes, none of whose leaves is one of the old.
+    time to compile doesn't depend on how many there are; there, a step must return a carry of the
+    same structure, shapes and dtypes.
 
     Args:
         step: A pure function.
@@ -88,14 +88,19 @@ def scan(step: Callable[[Any, Any], tuple[Any, Any]], carry: Any, xs: Any) -> tu
     ys = _map("scan", lambda y: torch.cat([y[None], y.new_zeros(n - 1, *y.shape)]), y)
 
     def body(i: Tensor, carry: Any, ys: Any) -> tuple[Tensor, Any, Any]:
-        at = i.view(1)
-        x = _map("scan", lambda leaf: leaf.index_select(0, at.to(leaf.device)).squeeze(0), xs)
+        def at(leaf: Tensor) -> Tensor:
+            return i.view(1).to(leaf.device)
+
+        x = _map("scan", lambda leaf: leaf.index_select(0, at(leaf)).squeeze(0), xs)
+        olds: list[Tensor] = []
+        _map("scan", olds.append, carry)
         carry, y = step(carry, x)
-        return (
-            i + 1,
-            carry,
-            _map("scan", lambda ys, y: ys.index_copy(0, at.to(y.device), y[None]), ys, y),
-        )
+
+        def own(leaf: Tensor) -> Tensor:  # the loop can't hand on what it was handed itself
+            return leaf.clone() if any(leaf is old for old in olds) else leaf
+
+        ys = _map("scan", lambda ys, y: ys.index_copy(0, at(ys), y[None]), ys, y)
+        return i + 1, _map("scan", own, carry), ys
 
     second = torch.ones((), dtype=torch.int64)
     _, carry, ys = torch.while_loop(lambda i, *_: i < n, body, (second, carry, ys))

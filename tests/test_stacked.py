@@ -282,6 +282,32 @@ def test_compiled_carry_x_and_y_may_be_trees(inference: bool) -> None:
         assert_same(compiled(trees_step, backend="eager")(carry, xs), expected)
 
 
+def test_compiled_a_step_may_hand_on_what_it_was_handed() -> None:
+    def step(carry: Any, x: Tensor) -> tuple[Any, Tensor]:
+        return {"last": carry["now"], "now": carry["last"] + x, "lr": carry["lr"]}, carry["lr"]
+
+    carry, xs = {"last": zeros(3), "now": ones(3), "lr": ones(())}, torch.rand(4, 3)
+    assert_same(compiled(step, backend="eager")(carry, xs), fdl.scan(step, carry, xs))
+
+
+@pytest.mark.parametrize("n", [1, 2, 4])
+def test_the_loop_that_it_becomes_equals_the_plain_one(
+    n: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def while_loop(go_on: Callable[..., Tensor], body: Callable[..., Any], state: Any) -> Any:
+        assert state[0].dtype == torch.int64
+        while go_on(*state):
+            state = body(*state)
+        return state
+
+    carry, xs = trees_case()
+    xs = fdl.stack(fdl.unstack(xs)[:n])
+    expected = fdl.scan(trees_step, carry, xs)
+    monkeypatch.setattr(torch, "while_loop", while_loop)
+    monkeypatch.setattr(fdl.stacked, "is_compiling", lambda: True)
+    assert_same(fdl.scan(trees_step, carry, xs), expected)
+
+
 def test_compiled_once_it_takes_any_number_of_xs() -> None:
     def step(carry: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
         return carry * 0.5 + x, carry * x
