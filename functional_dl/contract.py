@@ -20,6 +20,14 @@ A loss is two pure functions of a prediction y and a target t:
 
 Nothing that is passed in is changed, and nothing but `init` draws random numbers. Whatever keeps
 to this is a layer or a loss, whoever wrote it.
+
+A vjp may have two attributes, which are there for speed and memory alone:
+
+    vjp.unchecked       the same, but for an x and a gy that another layer made, and that are right
+    vjp.takes_update    the pullback is pullback(gy, *, wrt_input=True, update=None)
+
+With update, a function of params and grads, a pullback gives the new params in the place of grads,
+those of each part as soon as they can be known, and lets go of what it kept: it is the last call.
 """
 
 from collections.abc import Callable

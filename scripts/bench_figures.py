@@ -43,7 +43,7 @@ def bars(entries: list[Entry]) -> Any:
         drawn = axis.barh(names, ratios, color=[OURS if o else THEIRS for o in ours])
         axis.bar_label(drawn, [f"{r:.2f}" for r in ratios], padding=3)
         axis.axvline(1, color="black", linewidth=0.8)
-        axis.set(title=case, xlabel="PyTorch / this one")
+        axis.set(title=case, xlabel="PyTorch's / this one's")
         axis.margins(x=0.12)
     return figure
 
@@ -83,9 +83,10 @@ def heat_map(entries: list[Entry]) -> Any:
     widths, batches = (sorted({key[i] for key in ours}) for i in (0, 1))
     ratios = torch.tensor([[ours[w, n] for n in batches] for w in widths])
     figure, axis = plt.subplots(figsize=(8, 6))
-    image = axis.imshow(ratios, cmap="RdBu", norm=TwoSlopeNorm(1, 0, 3), origin="lower")
+    image = axis.imshow(ratios, cmap="RdBu", norm=TwoSlopeNorm(1, 0, 4), origin="lower")
     for i, j in torch.cartesian_prod(*(torch.arange(len(v)) for v in (widths, batches))).tolist():
-        axis.text(j, i, f"{ratios[i, j]:.2f}", ha="center", va="center")
+        color = "white" if ratios[i, j] > 2.5 else "black"
+        axis.text(j, i, f"{ratios[i, j]:.2f}", ha="center", va="center", color=color)
     axis.set_xticks(range(len(batches)), batches)
     axis.set_yticks(range(len(widths)), widths)
     axis.set(xlabel="batch", ylabel="width", title="PyTorch's time / the core's")

@@ -24,9 +24,20 @@ def test_an_example_learns_as_it_stands(example: str, capsys: pytest.CaptureFixt
     assert wrong < 20  # of the half that a guess gets wrong
 
 
+def test_many_networks_learn_at_once(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # What it compiles to is another test's: tests/test_stacked.py.
+    monkeypatch.setattr(torch, "compile", lambda f, **_: f)
+    short = EXAMPLES[2].replace("range(200)", "range(20)")
+    losses = re.fullmatch(r"losses from ([\d.]+) to ([\d.]+)\n", printed(short, capsys))
+    least, most = map(float, losses.groups())
+    assert least < 0.25 <= most  # half of that of a guess; the learning rates make a difference
+
+
 def test_the_checker_catches_the_slip(capsys: pytest.CaptureFixture[str]) -> None:
     said = "check_vjp: 6, not the derivative: x[0, 0]: analytic"
-    assert printed(EXAMPLES[2], capsys).startswith(said)
+    assert printed(EXAMPLES[3], capsys).startswith(said)
 
 
 def test_its_commands_and_links_are_there() -> None:
