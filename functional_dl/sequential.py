@@ -46,30 +46,36 @@ def sequential(*layers: Layer) -> Layer:
         return {k: f.init(generator, dtype=dtype, device=device) for k, f in named.items()}
 
     def vjp(params: Params, x: Float[Tensor, "*A"]) -> tuple[Float[Tensor, "*B"], Pullback]:
-        check(params)
         like = None if layers else (x.dtype, x.shape)
         y = x
-        kept: list[tuple[Any, Params]] = []
-        for k, f in forwards:
-            y, pull = f(params[k], y)
-            kept.append((pull, params[k]))
+        pullbacks: list[Any] = []
+        try:
+            olds = params.copy()
+            if len(olds) != len(layers):
+                raise ValueError
+            for k, f in forwards:
+                y, pull = f(olds[k], y)
+                pullbacks.append(pull)
+        except Exception:
+            check(params)
+            raise
 
         def pullback(
             gy: Float[Tensor, "*B"], *, wrt_input: bool = True, update: Update | None = None
         ) -> tuple[Params, Float[Tensor, "*A"] | None]:
             if like and (gy.dtype, gy.shape) != like:
                 raise not_like("sequential", "the cotangent", gy, *like)
-            if len(kept) != len(layers):
+            if len(pullbacks) != len(layers):
                 raise RuntimeError("sequential: expected a pullback that has not updated before")
             grads = empty.copy()  # keeps the order of construction
             gx: Any = gy
             if update is None:
-                for k, (pull, _) in zip(backwards, reversed(kept), strict=True):
+                for k, pull in zip(backwards, reversed(pullbacks), strict=True):
                     grads[k], gx = pull(gx, wrt_input=wrt_input or k != "0")
             else:
                 del gy
                 for k in backwards:
-                    pull, old = kept.pop()
+                    pull, old = pullbacks.pop(), olds.pop(k)
                     more: dict[str, Any] = {"wrt_input": wrt_input or k != "0"}
                     if takes_update[k]:
                         del old

@@ -32,7 +32,8 @@ def sgd(params: Params, grads: Params, lr: float | Tensor) -> Params:
         >>> sgd({"weight": torch.tensor([1.0])}, {"weight": torch.tensor([2.0])}, lr=0.25)
         {'weight': tensor([0.5000])}
     """
-    check_lr("sgd", lr)
+    if type(lr) is not float or not 0 <= lr < math.inf:
+        check_lr("sgd", lr)
     try:
         return _descend(params, grads, lr, isinstance(lr, Tensor))
     except Exception:
