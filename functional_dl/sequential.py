@@ -32,15 +32,11 @@ def sequential(*layers: Layer) -> Layer:
         if not isinstance(layer, Layer):
             raise TypeError(f"sequential: expected layer {i} to be a Layer, got {layer!r}")
     named = {str(i): layer for i, layer in enumerate(layers)}
-    backwards = [*reversed(named)]
     empty: Params = dict.fromkeys(named)
+    takes_update = {k: getattr(f.vjp, "takes_update", False) for k, f in named.items()}
     # What one layer hands to the next is as it must be; only at the ends may it be bad.
-    ends = (0, len(layers) - 1)
-    vjps = [
-        f.vjp if i in ends else getattr(f.vjp, "unchecked", f.vjp) for i, f in enumerate(layers)
-    ]
-    forwards = [*zip(named, vjps, strict=True)]
-    takes_update = {k: hasattr(f.vjp, "takes_update") for k, f in named.items()}
+    ends = ("0", str(len(layers) - 1))
+    vjps = {k: f.vjp if k in ends else getattr(f.vjp, "unchecked", f.vjp) for k, f in named.items()}
 
     def init(generator: Generator = None, *, dtype: Dtype = None, device: Device = None) -> Params:
         return {k: f.init(generator, dtype=dtype, device=device) for k, f in named.items()}
@@ -48,14 +44,13 @@ def sequential(*layers: Layer) -> Layer:
     def vjp(params: Params, x: Float[Tensor, "*A"]) -> tuple[Float[Tensor, "*B"], Pullback]:
         like = None if layers else (x.dtype, x.shape)
         y = x
-        pullbacks: list[Any] = []
+        pullbacks: dict[str, Any] = {}
         try:
             olds = params.copy()
             if len(olds) != len(layers):
                 raise ValueError
-            for k, f in forwards:
-                y, pull = f(olds[k], y)
-                pullbacks.append(pull)
+            for k, f in vjps.items():
+                y, pullbacks[k] = f(olds[k], y)
         except Exception:
             check(params)
             raise
@@ -70,12 +65,13 @@ def sequential(*layers: Layer) -> Layer:
             grads = empty.copy()  # keeps the order of construction
             gx: Any = gy
             if update is None:
-                for k, pull in zip(backwards, reversed(pullbacks), strict=True):
+                for k, pull in reversed(pullbacks.items()):
                     grads[k], gx = pull(gx, wrt_input=wrt_input or k != "0")
             else:
                 del gy
-                for k in backwards:
-                    pull, old = pullbacks.pop(), olds.pop(k)
+                while pullbacks:
+                    k, pull = pullbacks.popitem()
+                    old = olds.pop(k)
                     more: dict[str, Any] = {"wrt_input": wrt_input or k != "0"}
                     if takes_update[k]:
                         del old

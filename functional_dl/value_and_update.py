@@ -29,7 +29,7 @@ def value_and_update(
     Returns:
         A function that gives the scalar L and the new params.
     """
-    if not hasattr(model.vjp, "takes_update"):
+    if not getattr(model.vjp, "takes_update", False):
         of_chain = value_and_update(sequential(model), loss, update)
 
         def alone(params: Params, inputs: Tensor, targets: Tensor) -> tuple[Tensor, Params]:

@@ -5,6 +5,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+import functional_dl as fdl
 from functional_dl.compat import MSE, SGD, Linear, Module, ReLU, Sequential, Tanh
 
 
@@ -218,3 +219,25 @@ def test_a_module_of_ones_own_may_go_back_by_autograd() -> None:
     model(x)
     gx = model.backward(torch.ones(4, 3))
     assert torch.equal(gx, x.cos() * (x.sin() > 0))
+
+
+def test_what_is_all_our_own_goes_back_in_inference_mode() -> None:
+    linear = Linear(3, 2)
+    model = Sequential(ReLU(), Sequential(linear))
+    model(torch.randn(4, 3))
+    pullback, modes = linear._pullback, []
+
+    def spy(gy: Tensor) -> object:
+        modes.append(torch.is_inference_mode_enabled())
+        return pullback(gy)
+
+    linear._pullback = spy
+    model.backward(torch.randn(4, 2))
+    assert modes == [True]
+
+
+def test_sgd_takes_a_tensor_as_learning_rate() -> None:
+    p, g, lr = torch.randn(5, 3), torch.randn(5, 3), torch.tensor(0.1)
+    expected = fdl.sgd({"p": p}, {"p": g}, lr)["p"]
+    SGD([p], [g], lr).step()
+    assert torch.equal(p, expected)

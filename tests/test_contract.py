@@ -1,5 +1,6 @@
 """What `functional_dl.contract` promises, and that PyTorch's transforms take us at our word."""
 
+import sys
 import weakref
 from collections.abc import Callable
 
@@ -254,3 +255,40 @@ def test_jvp_through_the_gradient_is_the_hessian_vector_product(
     # Twice differentiated, the products come in another order: float64's default tolerance.
     for k, expected in torch.func.grad(slope)(weights).items():
         torch.testing.assert_close(parity.leaves(ours)[k], expected)
+
+
+@pytest.mark.parametrize("activation", [fdl.relu, fdl.tanh])
+def test_unchecked_is_the_same_vjp(activation: Callable[[], fdl.Layer]) -> None:
+    vjp = activation().vjp
+    (y, pullback), (unchecked_y, unchecked) = vjp({}, X), vjp.unchecked({}, X)
+    assert parity.same_bits(y, unchecked_y)
+    assert parity.same_bits(pullback(X)[1], unchecked(X)[1])
+    assert unchecked(X, wrt_input=False) == ({}, None)
+
+
+def test_between_layers_nothing_is_checked_and_at_the_ends_all_is() -> None:
+    def refuse(params: fdl.Params, x: Tensor) -> None:
+        raise AssertionError
+
+    refuse.unchecked = fdl.relu().vjp.unchecked
+    trusting = fdl.Layer(fdl.relu().init, fdl.relu().apply, refuse)
+    model = fdl.sequential(fdl.tanh(), trusting, fdl.tanh())
+    model.vjp(model.init(), X)[1](X)
+    for at_the_end in ([trusting, fdl.tanh()], [fdl.tanh(), trusting], [trusting]):
+        model = fdl.sequential(*at_the_end)
+        with pytest.raises(AssertionError):
+            model.vjp(model.init(), X)
+
+
+def test_tanh_made_under_another_default_device_works_on_this_one() -> None:
+    with torch.device("meta"):
+        layer = fdl.tanh()
+    assert parity.same_bits(layer.vjp({}, X)[1](X)[1], fdl.tanh().vjp({}, X)[1](X)[1])
+
+
+def test_relu_for_compilers_is_the_same_relu(monkeypatch: pytest.MonkeyPatch) -> None:
+    special = torch.tensor([0.0, -0.0, torch.nan, -torch.nan, torch.inf, -torch.inf, 1, -1, 0.5])
+    x, gy = torch.meshgrid(special, special, indexing="ij")
+    expected = fdl.relu().vjp({}, x)[1](gy)[1]
+    monkeypatch.setattr(sys.modules["functional_dl.relu"], "is_compiling", lambda: True)
+    assert parity.same_bits(fdl.relu().vjp({}, x)[1](gy)[1], expected)

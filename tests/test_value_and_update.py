@@ -428,3 +428,23 @@ def test_what_the_update_raises_gets_through_and_the_next_call_is_as_if_it_had_n
     with pytest.raises(ArithmeticError, match="no update of nothing"):
         f(params, X, T)
     assert_same(f(params, X, T)[1], fdl.value_and_update(model, fdl.mse(), SGD)(params, X, T)[1])
+
+
+@pytest.mark.parametrize("wrap", [lambda f: f, fdl.sequential, lambda f: fdl.sequential(f, f)])
+def test_no_gradient_of_the_inputs_is_asked_for(
+    wrap: Callable[[fdl.Layer], fdl.Layer],
+) -> None:
+    asked = []
+
+    def vjp(params: fdl.Params, x: Tensor) -> tuple[Tensor, fdl.Pullback]:
+        def pullback(gy: Tensor, *, wrt_input: bool = True) -> tuple[fdl.Params, Tensor | None]:
+            asked.append(wrt_input)
+            return {}, gy if wrt_input else None
+
+        return x, pullback
+
+    model = wrap(fdl.Layer(lambda *_, **__: {}, lambda params, x: x, vjp))
+    f = fdl.value_and_update(model, fdl.mse(), lambda params, grads: params)
+    f(model.init(), draw(3, 2), draw(3, 2))
+    assert asked.pop() is False
+    assert all(asked)
