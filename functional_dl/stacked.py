@@ -52,7 +52,7 @@ def unstack(tree: Any) -> list[Any]:
         ValueError: The leaves differ in the size of their first axis, or have none.
     """
     n = _length("unstack", tree)
-    return [_map("unstack", lambda leaf, i=i: leaf[i], tree) for i in range(n)]
+    return [_map(lambda leaf, i=i: leaf[i], tree) for i in range(n)]
 
 
 def scan(step: Callable[[Any, Any], tuple[Any, Any]], carry: Any, xs: Any) -> tuple[Any, Any]:
@@ -84,23 +84,22 @@ def scan(step: Callable[[Any, Any], tuple[Any, Any]], carry: Any, xs: Any) -> tu
             ys.append(y)
         return carry, _stack("scan", ys)
 
-    carry, y = step(carry, _map("scan", lambda leaf: leaf[0], xs))
-    ys = _map("scan", lambda y: torch.cat([y[None], y.new_zeros(n - 1, *y.shape)]), y)
+    carry, y = step(carry, _map(lambda leaf: leaf[0], xs))
+    ys = _map(lambda y: torch.cat([y[None], y.new_zeros(n - 1, *y.shape)]), y)
 
     def body(i: Tensor, carry: Any, ys: Any) -> tuple[Tensor, Any, Any]:
         def at(leaf: Tensor) -> Tensor:
             return i.view(1).to(leaf.device)
 
-        x = _map("scan", lambda leaf: leaf.index_select(0, at(leaf)).squeeze(0), xs)
-        olds: list[Tensor] = []
-        _map("scan", olds.append, carry)
+        x = _map(lambda leaf: leaf.index_select(0, at(leaf)).squeeze(0), xs)
+        olds = _leaves("scan", carry)
         carry, y = step(carry, x)
 
         def own(leaf: Tensor) -> Tensor:  # the loop can't hand on what it was handed itself
             return leaf.clone() if any(leaf is old for old in olds) else leaf
 
-        ys = _map("scan", lambda ys, y: ys.index_copy(0, at(ys), y[None]), ys, y)
-        return i + 1, _map("scan", own, carry), ys
+        ys = _map(lambda ys, y: ys.index_copy(0, at(ys), y[None]), ys, y)
+        return i + 1, _map(own, carry), ys
 
     second = torch.ones((), dtype=torch.int64)
     _, carry, ys = torch.while_loop(lambda i, *_: i < n, body, (second, carry, ys))
@@ -108,28 +107,36 @@ def scan(step: Callable[[Any, Any], tuple[Any, Any]], carry: Any, xs: Any) -> tu
 
 
 def _stack(where: str, trees: Sequence[Any]) -> Any:
-    first, *others = [_map(where, lambda leaf: (leaf.dtype, tuple(leaf.shape)), t) for t in trees]
+    for tree in trees:
+        _leaves(where, tree)
+    first, *others = [_map(lambda leaf: (leaf.dtype, tuple(leaf.shape)), t) for t in trees]
     for other in others:
         if other != first:
             raise ValueError(f"{where}: expected trees like the first, {first}, got {other}")
-    return _map(where, lambda *leaves: torch.stack(leaves), *trees)
+    return _map(lambda *leaves: torch.stack(leaves), *trees)
 
 
 def _length(where: str, tree: Any) -> int:
-    sizes: list[tuple[int, ...]] = []
-    _map(where, lambda leaf: sizes.append((*leaf.shape[:1],)), tree)
+    sizes = [(*leaf.shape[:1],) for leaf in _leaves(where, tree)]
     if not sizes or () in sizes or sizes.count(sizes[0]) < len(sizes):
         raise ValueError(f"{where}: expected leaves with a first axis of one size, got {sizes}")
     return sizes[0][0]
 
 
-def _map(where: str, f: Callable[..., Any], tree: Any, *others: Any) -> Any:
+def _leaves(where: str, tree: Any) -> list[Tensor]:
+    leaves: list[Any] = []
+    _map(leaves.append, tree)
+    for leaf in leaves:
+        if not isinstance(leaf, Tensor):
+            raise TypeError(f"{where}: expected a tree of tensors, got {leaf!r} in it")
+    return leaves
+
+
+def _map(f: Callable[..., Any], tree: Any, *others: Any) -> Any:
     """f of the leaves of one tree, or of those of several alike."""
     if isinstance(tree, dict):
-        return {k: _map(where, f, v, *(other[k] for other in others)) for k, v in tree.items()}
+        return {k: _map(f, v, *(other[k] for other in others)) for k, v in tree.items()}
     if isinstance(tree, (list, tuple)):
-        parts = [_map(where, f, *vs) for vs in zip(tree, *others, strict=True)]
+        parts = [_map(f, *vs) for vs in zip(tree, *others, strict=True)]
         return type(tree)(*parts) if hasattr(tree, "_fields") else type(tree)(parts)
-    if not isinstance(tree, Tensor):
-        raise TypeError(f"{where}: expected a tree of tensors, got {tree!r} in it")
     return f(tree, *others)

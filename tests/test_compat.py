@@ -222,18 +222,22 @@ def test_a_module_of_ones_own_may_go_back_by_autograd() -> None:
 
 
 def test_what_is_all_our_own_goes_back_in_inference_mode() -> None:
-    linear = Linear(3, 2)
-    model = Sequential(ReLU(), Sequential(linear))
+    layers = [Linear(3, 3), Linear(3, 2)]
+    model = Sequential(layers[0], Sequential(layers[1]))
     model(torch.randn(4, 3))
-    pullback, modes = linear._pullback, []
+    modes = []
 
-    def spy(gy: Tensor) -> object:
-        modes.append(torch.is_inference_mode_enabled())
-        return pullback(gy)
+    def spy(pullback: fdl.Pullback) -> fdl.Pullback:
+        def watched(gy: Tensor) -> tuple[fdl.Params, Tensor | None]:
+            modes.append(torch.is_inference_mode_enabled())
+            return pullback(gy)
 
-    linear._pullback = spy
+        return watched
+
+    for layer in layers:
+        layer._pullback = spy(layer._pullback)
     model.backward(torch.randn(4, 2))
-    assert modes == [True]
+    assert modes == [True, True]
 
 
 def test_sgd_takes_a_tensor_as_learning_rate() -> None:

@@ -286,7 +286,7 @@ def test_tanh_made_under_another_default_device_works_on_this_one() -> None:
     assert parity.same_bits(layer.vjp({}, X)[1](X)[1], fdl.tanh().vjp({}, X)[1](X)[1])
 
 
-def test_relu_for_compilers_is_the_same_relu(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_relu_while_traced_is_the_same_relu(monkeypatch: pytest.MonkeyPatch) -> None:
     special = torch.tensor([0.0, -0.0, torch.nan, -torch.nan, torch.inf, -torch.inf, 1, -1, 0.5])
     x, gy = torch.meshgrid(special, special, indexing="ij")
     expected = fdl.relu().vjp({}, x)[1](gy)[1]

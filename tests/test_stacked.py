@@ -297,10 +297,23 @@ def test_the_loop_that_it_becomes_equals_the_plain_one(
     def while_loop(go_on: Callable[..., Tensor], body: Callable[..., Any], state: Any) -> Any:
         assert state[0].dtype == torch.int64
         while go_on(*state):
-            state = body(*state)
+            old, state = state, body(*state)
+            handed_on = {id(leaf) for leaf in leaves(old)} & {id(leaf) for leaf in leaves(state)}
+            assert not handed_on  # which torch.while_loop refuses
         return state
 
-    carry, xs = trees_case()
+    def leaves(tree: Any) -> list[Tensor]:
+        if isinstance(tree, Tensor):
+            return [tree]
+        parts = tree.values() if isinstance(tree, dict) else tree
+        return [leaf for part in parts for leaf in leaves(part)]
+
+    def trees_step(carry: Any, x: Any) -> tuple[Any, Any]:
+        new, y = globals()["trees_step"](carry["trees"], x)
+        return {"trees": new, "last": carry["now"], "now": x.a + 1, "lr": carry["lr"]}, y
+
+    trees, xs = trees_case()
+    carry = {"trees": trees, "last": zeros(3), "now": zeros(3), "lr": ones(())}
     xs = fdl.stack(fdl.unstack(xs)[:n])
     expected = fdl.scan(trees_step, carry, xs)
     monkeypatch.setattr(torch, "while_loop", while_loop)

@@ -430,7 +430,16 @@ def test_what_the_update_raises_gets_through_and_the_next_call_is_as_if_it_had_n
     assert_same(f(params, X, T)[1], fdl.value_and_update(model, fdl.mse(), SGD)(params, X, T)[1])
 
 
-@pytest.mark.parametrize("wrap", [lambda f: f, fdl.sequential, lambda f: fdl.sequential(f, f)])
+@pytest.mark.parametrize(
+    "wrap",
+    [
+        lambda f: f,
+        fdl.sequential,
+        lambda f: fdl.sequential(f, f),
+        lambda f: fdl.sequential(fdl.sequential(f)),
+    ],
+    ids=["bare", "one", "two", "nested"],
+)
 def test_no_gradient_of_the_inputs_is_asked_for(
     wrap: Callable[[fdl.Layer], fdl.Layer],
 ) -> None:
