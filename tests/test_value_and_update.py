@@ -457,3 +457,12 @@ def test_no_gradient_of_the_inputs_is_asked_for(
     f(model.init(), draw(3, 2), draw(3, 2))
     assert asked.pop() is False
     assert all(asked)
+
+
+def test_a_spent_pullback_says_so() -> None:
+    model = fdl.sequential(fdl.linear(3, 2))
+    _, pullback = model.vjp(model.init(), draw(4, 3))
+    pullback(draw(4, 2), update=SGD)
+    with pytest.raises(RuntimeError) as caught:
+        pullback(draw(4, 2))
+    assert str(caught.value) == "sequential: expected a pullback that has not updated before"
