@@ -29,7 +29,7 @@ class SGD:
     ) -> None:
         check_lr("SGD", lr)
         check_grads("SGD", dict(enumerate(params)), dict(enumerate(grads)))
-        self._pairs = [*zip(params, grads, strict=True)]
+        self._pairs = [(p, grads[i]) for i, p in enumerate(params)]
         self._lr = lr
 
     def step(self) -> None:

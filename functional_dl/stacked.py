@@ -137,6 +137,6 @@ def _map(f: Callable[..., Any], tree: Any, *others: Any) -> Any:
     if isinstance(tree, dict):
         return {k: _map(f, v, *(other[k] for other in others)) for k, v in tree.items()}
     if isinstance(tree, (list, tuple)):
-        parts = [_map(f, *vs) for vs in zip(tree, *others, strict=True)]
+        parts = [_map(f, v, *(other[i] for other in others)) for i, v in enumerate(tree)]
         return type(tree)(*parts) if hasattr(tree, "_fields") else type(tree)(parts)
     return f(tree, *others)

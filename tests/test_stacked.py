@@ -290,6 +290,14 @@ def test_compiled_a_step_may_hand_on_what_it_was_handed() -> None:
     assert_same(compiled(step, backend="eager")(carry, xs), fdl.scan(step, carry, xs))
 
 
+def test_traced_a_carry_must_be_of_tensors(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch, "while_loop", lambda _, body, state: body(*state))
+    monkeypatch.setattr(fdl.stacked, "is_compiling", lambda: True)
+    with pytest.raises(TypeError) as caught:
+        fdl.scan(lambda carry, x: (1.0, x), ones(()), ones(2))
+    assert str(caught.value) == "scan: expected a tree of tensors, got 1.0 in it"
+
+
 @pytest.mark.parametrize("n", [1, 2, 4])
 def test_the_loop_that_it_becomes_equals_the_plain_one(
     n: int, monkeypatch: pytest.MonkeyPatch
