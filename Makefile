@@ -13,7 +13,7 @@ compare: .venv/ready  ## print the report's tables and draw its figures into res
 prove: .venv/ready  ## prove that bits and gradients are right, in three tables (ARGS="--help")
 	@$(BIN)/python scripts/prove.py $(ARGS)
 
-bench: .venv/peers  ## time all that a user would pick instead, side by side (ARGS="--only step")
+bench: .venv/ready  ## time all that a user would pick instead, side by side (ARGS="--only step")
 	@$(BIN)/python scripts/bench.py $(ARGS)
 
 test: .venv/ready  ## run the tests
@@ -30,8 +30,4 @@ mutants: .venv/ready  ## change the code in every small way, and list what no te
 .venv/ready: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
-	@touch $@
-
-.venv/peers: .venv/ready
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[peers]'
 	@touch $@
