@@ -69,6 +69,8 @@ def main(args: list[str] | None = None) -> None:
                 (signal.SIGINT, signal.SIG_DFL),
             ) as pool:
                 entries, machine = pool.submit(measure, section, options).result()
+            if not entries:
+                continue
             bench_figures.draw(section, entries, folder)
             report[section] = {"machine": machine, "entries": [e._asdict() for e in entries]}
             cli.show({SECTIONS[section]: table(section, entries)}, options.format, machine)

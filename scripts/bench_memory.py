@@ -28,6 +28,8 @@ import functional_dl as fdl
 THREADS = 2
 WIDTH, LAYERS, BATCH, STEPS = 2048, 8, 1024, 3
 SIZES = [WIDTH] * (1 + LAYERS)
+PEAK = Path("/proc/self/clear_refs")
+"""Where Linux is told to forget how much memory a process had at most."""
 
 MALLOCS = {
     "that gives back what is freed": {"MALLOC_MMAP_THRESHOLD_": str(2**20)},
@@ -75,7 +77,7 @@ WAYS = {
     "PyTorch": lambda: pytorch("ReLU", SIZES).step,
     "PyTorch, optimizer in hooks": in_hooks,
     "value_and_grad, then sgd": lambda: functional("ReLU", SIZES).step,
-    "value_and_update": lambda: updating("ReLU", SIZES).step,
+    "value_and_update": lambda: updating("ReLU", SIZES),
     "value_and_update, params handed over": handing_over,
 }
 
@@ -83,6 +85,9 @@ WAYS = {
 def measure(options: Namespace) -> list[Entry]:
     """Each way that malloc may behave is a case."""
     entries: list[Entry] = []
+    if not PEAK.exists():
+        tqdm.write("memory is left out: only Linux tells it", file=sys.stderr)
+        return entries
     for how, environment in MALLOCS.items():
         theirs = torch.empty(0)
         for who in tqdm(WAYS, f"malloc {how}", leave=False):
@@ -114,7 +119,7 @@ def main(who: str, threads: str, seed: str) -> None:
     step = WAYS[who]()
     inputs, targets = torch.rand(BATCH, WIDTH), torch.rand(BATCH, WIDTH)
     torch.mm(inputs, inputs.t())  # what the first product sets up is not the training's
-    Path("/proc/self/clear_refs").write_text("5")  # the peak from here on
+    PEAK.write_text("5")  # from here on
     before = resident("VmRSS")
     with torch.inference_mode("PyTorch" not in who):
         losses = [step(inputs, targets).item() for _ in range(STEPS)]

@@ -30,7 +30,7 @@ def contest_of(
 
     def updating_turn() -> Turn:
         torch.manual_seed(options.seed)
-        return in_inference_mode(updating(network, sizes).step)
+        return in_inference_mode(updating(network, sizes))
 
     def in_inference_mode(step: Step) -> Turn:
         def turn() -> Tensor:

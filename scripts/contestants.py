@@ -39,7 +39,7 @@ COMPILED: dict[str, Any] = {
     "dynamic": False,
     "options": {"cpp_wrapper": True, "cpp.use_decompose_tanh": True},
 }
-"""The recipe of `functional_dl.stacked`."""
+"""The recipe of `functional_dl.stacked`, with its option for tanh."""
 
 
 class Way(NamedTuple):

@@ -76,8 +76,8 @@ def functional(network: str, sizes: Sequence[int] = SIZES) -> Contestant:
     return Contestant(step, lambda inputs: model.apply(params, inputs), parameters)
 
 
-def updating(network: str, sizes: Sequence[int] = SIZES) -> Contestant:
-    """The functional core, by value_and_update."""
+def updating(network: str, sizes: Sequence[int] = SIZES) -> Step:
+    """A step of the functional core, by value_and_update."""
     model = functional_model(network, sizes)
     update = partial(fdl.sgd, lr=LEARNING_RATE)
     loss_and_params = fdl.value_and_update(model, fdl.mse(), update)
@@ -88,10 +88,7 @@ def updating(network: str, sizes: Sequence[int] = SIZES) -> Contestant:
         loss, params = loss_and_params(params, inputs, targets)
         return loss
 
-    def parameters() -> list[Tensor]:
-        return [p for layer in params.values() for p in layer.values()]
-
-    return Contestant(step, lambda inputs: model.apply(params, inputs), parameters)
+    return step
 
 
 def stateful(network: str) -> Contestant:

@@ -1,6 +1,7 @@
 """What bench.py stands on: everybody trains the same, and the race is fair."""
 
 import json
+from argparse import Namespace
 from collections.abc import Callable
 from pathlib import Path
 
@@ -37,6 +38,14 @@ def test_who_is_measured_for_memory_trains_as_pytorch_does(
         return [step(*batch) for _ in range(3)]
 
     assert losses(name) == losses("PyTorch")
+
+
+def test_memory_is_left_out_with_a_line_where_nothing_tells_it(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    monkeypatch.setattr(bench_memory, "PEAK", tmp_path / "none")
+    assert bench_memory.measure(Namespace()) == []
+    assert capsys.readouterr().err.endswith("memory is left out: only Linux tells it\n")
 
 
 def gives(value: float, turns: list[str], name: str) -> Callable[[], Callable[[], Tensor]]:
