@@ -11,6 +11,8 @@ from functional_dl.relu import relu
 from functional_dl.sequential import sequential
 from functional_dl.sgd import sgd
 from functional_dl.stacked import scan, stack, unstack
+from functional_dl.state_dict import from_state_dict, to_state_dict
+from functional_dl.summary import summary
 from functional_dl.tanh import tanh
 from functional_dl.value_and_grad import value_and_grad
 from functional_dl.value_and_update import value_and_update
@@ -24,6 +26,7 @@ __all__ = [
     "Pullback",
     "VjpError",
     "check_vjp",
+    "from_state_dict",
     "linear",
     "mse",
     "relu",
@@ -31,7 +34,9 @@ __all__ = [
     "sequential",
     "sgd",
     "stack",
+    "summary",
     "tanh",
+    "to_state_dict",
     "unstack",
     "value_and_grad",
     "value_and_update",

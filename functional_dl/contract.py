@@ -21,10 +21,11 @@ A loss is two pure functions of a prediction y and a target t:
 Nothing that is passed in is changed, and nothing but `init` draws random numbers. Whatever keeps
 to this is a layer or a loss, whoever wrote it.
 
-A vjp may have two attributes, which are there for speed and memory alone:
+A vjp may have three attributes, two for speed and memory and one for `summary`:
 
     vjp.unchecked       the same, but for an x and a gy that another layer made, and that are right
     vjp.takes_update    the pullback is pullback(gy, *, wrt_input=True, update=None)
+    vjp.layers          the layers within, under the keys that their params have
 
 With update, a function of params and grads, a pullback gives the new params in the place of grads,
 those of each part as soon as they can be known, and lets go of what it kept: it is the last call.

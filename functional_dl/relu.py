@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from jaxtyping import Float
 from torch import Tensor
-from torch.compiler import is_compiling
+from torch.compiler import is_compiling, is_exporting
 
 from functional_dl._elementwise import elementwise, into
 from functional_dl._errors import not_keyed
@@ -23,7 +23,8 @@ def relu() -> Layer:
         ∇X = ∇Y where Y is positive or NaN, +0 elsewhere
 
     At X = 0 the gradient is 0, as in PyTorch; so Y says it all, and X need not be kept. This is a
-    choice, not a product with a mask: no infinity or NaN gets through a unit that is off.
+    choice, not a product with a mask: no infinity or NaN gets through a unit that is off. (Only in
+    what `torch.export` makes of it, it is a product.)
 
     Returns:
         A layer from (...) to (...), without params.
@@ -44,6 +45,8 @@ def relu() -> Layer:
             if not wrt_input:
                 return {}, None
             if is_compiling():
+                if is_exporting():  # ONNX Runtime's whole step takes 1.25 times with a choice
+                    return {}, gy * y.bool()
                 return {}, gy.masked_fill(y <= 0, 0)  # twice as fast as with y.bool() there
             if gy.is_inference():
                 # The same on the bits, with no branch for each element. Integers carry no

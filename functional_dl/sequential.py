@@ -94,5 +94,5 @@ def sequential(*layers: Layer) -> Layer:
         if not isinstance(params, dict) or params.keys() != named.keys():
             raise not_keyed("sequential", "params", params, named)
 
-    vjp.takes_update = True
+    vjp.takes_update, vjp.layers = True, named
     return Layer(init, apply, vjp)

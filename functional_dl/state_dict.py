@@ -1,0 +1,81 @@
+"""Parameters as PyTorch's modules hold them: one flat dict, whose keys are paths joined by dots.
+
+Files of them, in the format of safetensors, are read and written by its own functions:
+
+    safetensors.torch.save_file(to_state_dict(params), "network.safetensors")
+    params = from_state_dict(model, safetensors.torch.load_file("network.safetensors"))
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from torch import Tensor
+
+from functional_dl.contract import Layer, Params
+
+
+def to_state_dict(params: Params) -> dict[str, Tensor]:
+    """{"0": {"weight": W}, …} ↦ {"0.weight": W, …}, which `load_state_dict` of PyTorch's takes.
+
+    Args:
+        params: Nested dicts of tensors.
+
+    Returns:
+        The leaves, detached, in the memory of those of params.
+
+    Raises:
+        ValueError: A key holds a dot, so that the way back would be lost.
+        TypeError: A leaf is no tensor.
+    """
+    flat: dict[str, Tensor] = {}
+    for k, p in params.items():
+        if "." in k:
+            raise ValueError(f"to_state_dict: expected keys without dots, got {k!r}")
+        if isinstance(p, dict):
+            flat |= {f"{k}.{path}": leaf for path, leaf in to_state_dict(p).items()}
+        elif isinstance(p, Tensor):
+            flat[k] = p.detach()
+        else:
+            raise TypeError(f"to_state_dict: expected a tree of tensors, got {p!r} in it")
+    return flat
+
+
+def from_state_dict(model: Layer, state_dict: Mapping[str, Tensor]) -> Params:
+    """The params of model from what `state_dict` of PyTorch's gives for the same architecture.
+
+    Args:
+        model: Says which keys and shapes there are.
+        state_dict: The tensors, of any floating dtype and device.
+
+    Returns:
+        Nested dicts of those tensors, detached, in the same memory: an optimizer that goes on to
+        change the module in place changes them too, unless each is cloned.
+
+    Raises:
+        ValueError: state_dict doesn't fit; the message lists every key that is missing, surplus or
+            of another shape.
+    """
+    return nested(model, state_dict, "from_state_dict")
+
+
+def nested(model: Layer, state_dict: Mapping[str, Tensor], where: str) -> Params:
+    """As `from_state_dict`, in the name of where."""
+    like = model.init(device="meta")
+    shapes = {k: tuple(p.shape) for k, p in to_state_dict(like).items()}
+    wrong = [f"missing {k!r} of shape {shapes[k]}" for k in shapes if k not in state_dict]
+    for k, p in state_dict.items():
+        if k not in shapes:
+            wrong.append(f"surplus {k!r}")
+        elif not isinstance(p, Tensor) or not p.is_floating_point():
+            wrong.append(f"{k!r} is no floating tensor")
+        elif p.shape != shapes[k]:
+            wrong.append(f"{k!r} of shape {tuple(p.shape)}, not {shapes[k]}")
+    if wrong:
+        raise ValueError(f"{where}: expected what fits the model, got " + "; ".join(wrong))
+
+    def fill(tree: Any, path: str) -> Any:
+        if isinstance(tree, dict):
+            return {k: fill(v, f"{path}.{k}" if path else k) for k, v in tree.items()}
+        return state_dict[path].detach()
+
+    return fill(like, "")

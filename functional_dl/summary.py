@@ -1,0 +1,50 @@
+"""What a model consists of."""
+
+from functional_dl.contract import Layer, Params
+from functional_dl.state_dict import nested, to_state_dict
+
+HEAD = ("layer", "kind", "shapes", "parameters", "bytes")
+
+
+def summary(model: Layer, params: Params, tablefmt: str = "simple") -> str:
+    """A table of the layers, one in the other, their parameters and the totals.
+
+    Args:
+        model: A layer.
+        params: Its params.
+        tablefmt: A format of tabulate's. Where tabulate isn't installed, the table is plain text.
+
+    Returns:
+        The table, a row for each layer; a layer that holds others has no numbers of its own.
+
+    Raises:
+        ValueError: The params don't fit the model; the message lists every leaf that doesn't.
+    """
+    nested(model, to_state_dict(params), "summary")
+    rows = [HEAD, *_rows("", model, params), ("total", "", "", *_size(params))]
+    try:
+        from tabulate import tabulate
+    except ImportError:
+        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+        return "\n".join("  ".join(map(str.ljust, row, widths)).rstrip() for row in rows)
+    align = ("left", "left", "left", "right", "right")
+    return tabulate(rows, "firstrow", tablefmt, disable_numparse=True, colalign=align)
+
+
+def _rows(path: str, layer: Layer, params: Params) -> list[tuple[str, ...]]:
+    # Its functions know the name of the one that made them.
+    vjp = getattr(layer.vjp, "unchecked", layer.vjp)
+    kind = vjp.__qualname__.split(".<locals>.")[-2:][0]
+    inner = getattr(layer.vjp, "layers", None)
+    if inner is None:
+        shapes = ", ".join(f"{k} {tuple(p.shape)}" for k, p in to_state_dict(params).items())
+        return [(path, kind, shapes, *_size(params))]
+    rows: list[tuple[str, ...]] = [(path, kind, "", "", "")]
+    for k, f in inner.items():
+        rows += _rows(f"{path}.{k}" if path else k, f, params[k])
+    return rows
+
+
+def _size(params: Params) -> tuple[str, str]:
+    leaves = to_state_dict(params).values()
+    return f"{sum(p.numel() for p in leaves):,}", f"{sum(p.nbytes for p in leaves):,}"
