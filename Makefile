@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help compare prove bench test check mutants
+.PHONY: help compare prove bench onnx test check mutants
 
 help:  ## list the commands
 	@grep -E '^[a-z]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 12
@@ -15,6 +15,9 @@ prove: .venv/ready  ## prove that bits and gradients are right, in three tables 
 
 bench: .venv/ready  ## time all that a user would pick instead, side by side (ARGS="--only step")
 	@$(BIN)/python scripts/bench.py $(ARGS)
+
+onnx: .venv/ready  ## train in ONNX Runtime from exported files, without torch (ARGS="--help")
+	@$(BIN)/python scripts/onnx_train.py $(ARGS)
 
 test: .venv/ready  ## run the tests
 	@$(BIN)/python -m pytest $(ARGS)

@@ -27,7 +27,7 @@ SECTIONS = {
     "cold": "From the command to the result of 500 epochs, with nothing compiled before",
 }
 
-PEERS = ("jax", "numpy")
+PEERS = ("jax", "numpy", "onnxruntime", "openvino")
 
 
 def measure(section: str, options: Namespace) -> tuple[list[race.Entry], dict[str, Any]]:

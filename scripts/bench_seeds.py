@@ -5,11 +5,20 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
+import exported
 import numpy as np
 import peers
 import torch
-from contestants import COMPILED, functional_step, report_batches
-from experiment import LEARNING_RATE, NETWORKS, functional, functional_model, pytorch, pytorch_model
+from contestants import COMPILED, report_batches
+from experiment import (
+    LEARNING_RATE,
+    NETWORKS,
+    functional,
+    functional_model,
+    functional_step,
+    pytorch,
+    pytorch_model,
+)
 from race import Contestant, Entry, Turn, contest, pivot, quartiles, ratio
 from torch import Tensor
 
@@ -86,6 +95,12 @@ def jax_vmap(network: str, seeds: int) -> Turn:
     return turn
 
 
+def exported_step(network: str, seeds: int, openvino: bool) -> Turn:
+    """The functional core's step, by torch.vmap, as a single file."""
+    params = fdl.stack([seeded(functional_model(network).init, seed) for seed in range(seeds)])
+    return exported.side_by_side(network, params, report_batches(), openvino)
+
+
 def seeded(make: Callable[[], Any], seed: int) -> Any:
     """What make makes from the seed."""
     torch.manual_seed(seed)
@@ -114,6 +129,13 @@ def measure(options: Namespace) -> list[Entry]:
                     partial(core, network, seeds, compiled=True), exact=False
                 ),
             }
+            if seeds == 64:
+                contestants |= {
+                    f"exported, {runtime}": Contestant(
+                        partial(exported_step, network, seeds, runtime == "OpenVINO"), exact=False
+                    )
+                    for runtime in ("ONNX Runtime", "OpenVINO")
+                }
             case = {"network": network, "seeds": seeds}
             entries += contest(case, contestants, 10 * seeds, options.rounds or 9, checked=3)
     return entries

@@ -24,7 +24,6 @@ def end(kind: type[BaseException], error: BaseException, trace: TracebackType | 
 sys.excepthook = end  # before what takes long to import
 
 import tabulate  # noqa: E402
-import torch  # noqa: E402
 
 
 class Parser(argparse.ArgumentParser):
@@ -84,13 +83,22 @@ CPUS = sorted(os.sched_getaffinity(0)) if PINS else []
 
 def use_threads(threads: int) -> None:
     """Gives torch so many threads and, where the system can, this process as many CPUs."""
+    import torch  # not above: onnx_train.py does without
+
     torch.set_num_threads(threads)
+    pin(threads)
+
+
+def pin(threads: int) -> None:
+    """Gives this process so many CPUs, where the system can."""
     if PINS:
         os.sched_setaffinity(0, CPUS[:threads])
 
 
 def machine() -> dict[str, str | int]:
     """What figures depend on."""
+    import torch
+
     cpu = platform.processor() or platform.machine()
     if Path("/proc/cpuinfo").exists():
         lines = Path("/proc/cpuinfo").read_text().splitlines()
@@ -100,7 +108,7 @@ def machine() -> dict[str, str | int]:
         "threads": torch.get_num_threads(),
         "system": platform.system(),
         "Python": platform.python_version(),
-        "torch": torch.__version__,
+        "torch": importlib.metadata.version("torch"),
         "functional_dl": importlib.metadata.version("functional_dl"),
     }
 

@@ -9,16 +9,19 @@ from contextlib import AbstractContextManager, nullcontext
 from functools import cache, partial
 from typing import Any, NamedTuple, TypeAlias
 
+import exported
 import numpy as np
 import peers
 import torch
 from as_printed import as_printed
 from experiment import (
     LEARNING_RATE,
+    Batches,
     Points,
     Step,
     functional,
     functional_model,
+    functional_step,
     pytorch,
     pytorch_model,
     stateful,
@@ -28,9 +31,6 @@ from race import Turn
 from torch import Tensor
 
 import functional_dl as fdl
-
-Batches: TypeAlias = tuple[Tensor, Tensor]
-"""Inputs and targets, each batches × samples × features."""
 
 Train: TypeAlias = Callable[[int], Tensor]
 
@@ -66,17 +66,6 @@ def stepwise(
         return train
 
     return make
-
-
-def functional_step(network: str) -> Callable[..., Any]:
-    """(params, lr, batch) ↦ (new params, loss), by the functional core."""
-    loss_and_grads = fdl.value_and_grad(functional_model(network), fdl.mse())
-
-    def step(params: fdl.Params, lr: Any, batch: Batches) -> tuple[fdl.Params, Tensor]:
-        loss, grads = loss_and_grads(params, *batch)
-        return fdl.sgd(params, grads, lr), loss
-
-    return step
 
 
 def compiled_step(network: str) -> Step:
@@ -197,6 +186,9 @@ WAYS = {
     "core, compiled step": Way(stepwise(compiled_step, torch.inference_mode), False),
     "core, compiled epoch": Way(partial(scanned, at_once=False), False),
     "core, all epochs compiled": Way(partial(scanned, at_once=True), False),
+    "exported step, ONNX Runtime": Way(exported.stepwise, False),
+    "exported loop, an epoch": Way(partial(exported.looped, at_once=False), False),
+    "exported loop, all epochs": Way(partial(exported.looped, at_once=True), False),
 }
 
 

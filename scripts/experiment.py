@@ -44,6 +44,10 @@ Step: TypeAlias = Callable[[Tensor, Tensor], Tensor]
 """Trains on a batch, and returns the loss before it."""
 
 
+Batches: TypeAlias = tuple[Tensor, Tensor]
+"""Inputs and targets, each batches × samples × features."""
+
+
 class Contestant(NamedTuple):
     """A network with its way of training it."""
 
@@ -74,6 +78,17 @@ def functional(network: str, sizes: Sequence[int] = SIZES) -> Contestant:
         return [p for layer in params.values() for p in layer.values()]
 
     return Contestant(step, lambda inputs: model.apply(params, inputs), parameters)
+
+
+def functional_step(network: str) -> Callable[..., Any]:
+    """(params, lr, batch) ↦ (new params, loss), by the functional core."""
+    loss_and_grads = fdl.value_and_grad(functional_model(network), fdl.mse())
+
+    def step(params: fdl.Params, lr: Any, batch: Batches) -> tuple[fdl.Params, Tensor]:
+        loss, grads = loss_and_grads(params, *batch)
+        return fdl.sgd(params, grads, lr), loss
+
+    return step
 
 
 def updating(network: str, sizes: Sequence[int] = SIZES) -> Step:

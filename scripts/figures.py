@@ -1,8 +1,10 @@
-"""The figures of compare.py, as PNG and SVG."""
+"""The figures of compare.py and onnx_train.py, as PNG and SVG."""
 
 from pathlib import Path
+from typing import Any
 
 import matplotlib as mpl
+import numpy as np
 import torch
 from experiment import Contestant, Points
 from matplotlib import pyplot as plt
@@ -78,6 +80,21 @@ def boundaries(networks: dict[str, Contestant], points: Points, folder: Path) ->
         axis.set(title=name, aspect="equal", xlim=(0, 1), ylim=(0, 1))
         axis.legend(loc="upper right")
     save(figure, folder / "figure-2")
+
+
+def apart(differences: dict[str, dict[str, Any]], folder: Path) -> None:
+    """How far losses are from PyTorch's, relative to them, step by step, for each network."""
+    figure, axes = plt.subplots(1, len(differences), sharey=True, squeeze=False, figsize=(10, 4))
+    for axis, (network, lines) in zip(axes[0], differences.items(), strict=True):
+        for who, off in lines.items():
+            # The largest of each hundredth, since a difference of 0 has no place on the axis.
+            parts = [part for part in np.array_split(off, 100) if len(part)]
+            steps = np.linspace(1, len(off), len(parts))
+            axis.plot(steps, [part.max() for part in parts], label=who)
+        axis.set(title=network, xlabel="step", yscale="log")
+        axis.legend()
+    axes[0][0].set_ylabel("|loss − PyTorch's| / PyTorch's")
+    save(figure, folder / "onnx")
 
 
 def save(figure: Figure, path: Path) -> None:

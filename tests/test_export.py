@@ -266,11 +266,12 @@ def test_a_step_without_a_learning_rate_and_with_a_frozen_layer(tmp_path: Path) 
         assert not np.array_equal(new[4], params["4"]["weight"])
 
 
-def test_networks_side_by_side_have_a_learning_rate_each(tmp_path: Path) -> None:
+@pytest.mark.parametrize("network", NETWORKS)
+def test_networks_side_by_side_have_a_learning_rate_each(network: str, tmp_path: Path) -> None:
     torch.manual_seed(0)
-    model = functional_model("Tanh")
+    model = functional_model(network)
     params = fdl.stack([model.init() for _ in range(3)])
-    steps = torch.vmap(step_of("Tanh"), in_dims=(0, None, None, 0))
+    steps = torch.vmap(step_of(network), in_dims=(0, None, None, 0))
     x, t, lr = torch.rand(5, 2), torch.rand(5, 2), torch.tensor([0.0, 0.1, 1.0])
     to_onnx(steps, (params, x, t, lr), tmp_path / "steps.onnx")
     *theirs, losses = session(tmp_path / "steps.onnx").run(
