@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 import torch
 
+import functional_dl as fdl
+
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
 EXAMPLES = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
@@ -37,7 +39,7 @@ def test_many_networks_learn_at_once(
 
 def test_the_checker_catches_the_slip(capsys: pytest.CaptureFixture[str]) -> None:
     said = "check_vjp: 6, not the derivative: x[0, 0]: analytic"
-    assert printed(EXAMPLES[3], capsys).startswith(said)
+    assert printed(EXAMPLES[-1], capsys).startswith(said)
 
 
 def test_its_commands_and_links_are_there() -> None:
@@ -46,3 +48,8 @@ def test_its_commands_and_links_are_there() -> None:
         assert re.search(rf"^{command}\b", listed.stdout, re.MULTILINE)
     for link in re.findall(r"\]\(([^)]+)\)", README):
         assert (ROOT / link).exists()
+
+
+def test_what_it_names_is_there() -> None:
+    for name in re.findall(r"\bfdl\.(\w+)", README):
+        assert hasattr(fdl, name)
