@@ -29,6 +29,8 @@ import torch
 from torch import Tensor
 from torch.compiler import is_compiling
 
+from functional_dl._tree import tree_leaves, tree_map
+
 
 def stack(trees: Sequence[Any]) -> Any:
     """One tree from several alike: each leaf is theirs, stacked along a new first axis.
@@ -54,7 +56,7 @@ def unstack(tree: Any) -> list[Any]:
         ValueError: The leaves differ in the size of their first axis, or have none.
     """
     n = _length("unstack", tree)
-    return [_map(lambda leaf, i=i: leaf[i], tree) for i in range(n)]
+    return [tree_map(lambda leaf, i=i: leaf[i], tree) for i in range(n)]
 
 
 def scan(step: Callable[[Any, Any], tuple[Any, Any]], carry: Any, xs: Any) -> tuple[Any, Any]:
@@ -86,22 +88,22 @@ def scan(step: Callable[[Any, Any], tuple[Any, Any]], carry: Any, xs: Any) -> tu
             ys.append(y)
         return carry, _stack("scan", ys)
 
-    carry, y = step(carry, _map(lambda leaf: leaf[0], xs))
-    ys = _map(lambda y: torch.cat([y[None], y.new_zeros(n - 1, *y.shape)]), y)
+    carry, y = step(carry, tree_map(lambda leaf: leaf[0], xs))
+    ys = tree_map(lambda y: torch.cat([y[None], y.new_zeros(n - 1, *y.shape)]), y)
 
     def body(i: Tensor, carry: Any, ys: Any) -> tuple[Tensor, Any, Any]:
         def at(leaf: Tensor) -> Tensor:
             return i.view(1).to(leaf.device)
 
-        x = _map(lambda leaf: leaf.index_select(0, at(leaf)).squeeze(0), xs)
-        olds = _leaves("scan", carry)
+        x = tree_map(lambda leaf: leaf.index_select(0, at(leaf)).squeeze(0), xs)
+        olds = tree_leaves("scan", carry)
         carry, y = step(carry, x)
 
         def own(leaf: Tensor) -> Tensor:  # the loop can't hand on what it was handed itself
             return leaf.clone() if any(leaf is old for old in olds) else leaf
 
-        ys = _map(lambda ys, y: ys.index_copy(0, at(ys), y[None]), ys, y)
-        return i + 1, _map(own, carry), ys
+        ys = tree_map(lambda ys, y: ys.index_copy(0, at(ys), y[None]), ys, y)
+        return i + 1, tree_map(own, carry), ys
 
     second = torch.ones((), dtype=torch.int64)
     _, carry, ys = torch.while_loop(lambda i, *_: i < n, body, (second, carry, ys))
@@ -110,35 +112,16 @@ def scan(step: Callable[[Any, Any], tuple[Any, Any]], carry: Any, xs: Any) -> tu
 
 def _stack(where: str, trees: Sequence[Any]) -> Any:
     for tree in trees:
-        _leaves(where, tree)
-    first, *others = [_map(lambda leaf: (leaf.dtype, tuple(leaf.shape)), t) for t in trees]
+        tree_leaves(where, tree)
+    first, *others = [tree_map(lambda leaf: (leaf.dtype, tuple(leaf.shape)), t) for t in trees]
     for other in others:
         if other != first:
             raise ValueError(f"{where}: expected trees like the first, {first}, got {other}")
-    return _map(lambda *leaves: torch.stack(leaves), *trees)
+    return tree_map(lambda *leaves: torch.stack(leaves), *trees)
 
 
 def _length(where: str, tree: Any) -> int:
-    sizes = [(*leaf.shape[:1],) for leaf in _leaves(where, tree)]
+    sizes = [(*leaf.shape[:1],) for leaf in tree_leaves(where, tree)]
     if not sizes or () in sizes or sizes.count(sizes[0]) < len(sizes):
         raise ValueError(f"{where}: expected leaves with a first axis of one size, got {sizes}")
     return sizes[0][0]
-
-
-def _leaves(where: str, tree: Any) -> list[Tensor]:
-    leaves: list[Any] = []
-    _map(leaves.append, tree)
-    for leaf in leaves:
-        if not isinstance(leaf, Tensor):
-            raise TypeError(f"{where}: expected a tree of tensors, got {leaf!r} in it")
-    return leaves
-
-
-def _map(f: Callable[..., Any], tree: Any, *others: Any) -> Any:
-    """f of the leaves of one tree, or of those of several alike."""
-    if isinstance(tree, dict):
-        return {k: _map(f, v, *(other[k] for other in others)) for k, v in tree.items()}
-    if isinstance(tree, (list, tuple)):
-        parts = [_map(f, v, *(other[i] for other in others)) for i, v in enumerate(tree)]
-        return type(tree)(*parts) if hasattr(tree, "_fields") else type(tree)(parts)
-    return f(tree, *others)

@@ -89,10 +89,10 @@ def use_threads(threads: int) -> None:
     pin(threads)
 
 
-def pin(threads: int) -> None:
-    """Gives this process so many CPUs, where the system can."""
+def pin(threads: int, first: int = 0) -> None:
+    """Gives this process so many CPUs, from the first on, where the system can."""
     if PINS:
-        os.sched_setaffinity(0, CPUS[:threads])
+        os.sched_setaffinity(0, CPUS[first % len(CPUS) :][:threads])
 
 
 def machine() -> dict[str, str | int]:
