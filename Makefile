@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help compare prove bench onnx test check mutants
+.PHONY: help compare prove bench onnx ranks test check mutants
 
 help:  ## list the commands
 	@grep -E '^[a-z]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 12
@@ -18,6 +18,9 @@ bench: .venv/ready  ## time all that a user would pick instead, side by side (AR
 
 onnx: .venv/ready  ## train in ONNX Runtime from exported files, without torch (ARGS="--help")
 	@$(BIN)/python scripts/onnx_train.py $(ARGS)
+
+ranks: .venv/ready  ## train on two processes, beside DistributedDataParallel (ARGS="--seeds 64")
+	@$(BIN)/torchrun --standalone --nproc-per-node 2 scripts/data_parallel.py $(ARGS)
 
 test: .venv/ready  ## run the tests
 	@$(BIN)/python -m pytest $(ARGS)
