@@ -20,7 +20,7 @@ onnx: .venv/ready  ## train in ONNX Runtime from exported files, without torch (
 	@$(BIN)/python scripts/onnx_train.py $(ARGS)
 
 ranks: .venv/ready  ## train on two processes, beside DistributedDataParallel (ARGS="--seeds 64")
-	@$(BIN)/torchrun --standalone --nproc-per-node 2 scripts/data_parallel.py $(ARGS)
+	@OMP_NUM_THREADS=1 $(BIN)/torchrun --standalone --nproc-per-node 2 scripts/data_parallel.py $(ARGS)
 
 test: .venv/ready  ## run the tests
 	@$(BIN)/python -m pytest $(ARGS)
