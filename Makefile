@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help compare prove bench onnx test check mutants
+.PHONY: help compare prove bench onnx recipes test check mutants
 
 help:  ## list the commands
 	@grep -E '^[a-z]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 12
@@ -18,6 +18,11 @@ bench: .venv/ready  ## time all that a user would pick instead, side by side (AR
 
 onnx: .venv/ready  ## train in ONNX Runtime from exported files, without torch (ARGS="--help")
 	@$(BIN)/python scripts/onnx_train.py $(ARGS)
+
+recipes: .venv/ready  ## what hand-written gradients are good for, in six short scripts with figures
+	@for recipe in wrong_labels ensemble sharpness residual feedback_alignment memory; do \
+		$(BIN)/python scripts/recipes/$$recipe.py $(ARGS) && echo || exit; \
+	done
 
 test: .venv/ready  ## run the tests
 	@$(BIN)/python -m pytest $(ARGS)
