@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help compare prove bench onnx ranks test check mutants
+.PHONY: help compare prove bench onnx ranks recipes test check mutants
 
 help:  ## list the commands
 	@grep -E '^[a-z]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 12
@@ -21,6 +21,11 @@ onnx: .venv/ready  ## train in ONNX Runtime from exported files, without torch (
 
 ranks: .venv/ready  ## train on two processes, beside DistributedDataParallel (ARGS="--seeds 64")
 	@OMP_NUM_THREADS=1 $(BIN)/torchrun --standalone --nproc-per-node 2 scripts/data_parallel.py $(ARGS)
+
+recipes: .venv/ready  ## what hand-written gradients are good for, in six short scripts with figures
+	@for recipe in wrong_labels ensemble sharpness residual feedback_alignment memory; do \
+		$(BIN)/python scripts/recipes/$$recipe.py $(ARGS) && echo || exit; \
+	done
 
 test: .venv/ready  ## run the tests
 	@$(BIN)/python -m pytest $(ARGS)
