@@ -36,7 +36,7 @@ export function connect(actions: Actions): void {
 }
 
 /** Shows what a link or a reset brought. */
-export function showState(network: string, seed: number, lr: number): void {
+export function showState({ network, seed, lr }: { network: string; seed: number; lr: number }): void {
   element<HTMLSelectElement>("network").value = network;
   element<HTMLSelectElement>("seed").value = String(seed);
   const away = RATES.map((rate) => Math.abs(Math.log(rate / lr)));

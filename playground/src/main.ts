@@ -40,6 +40,7 @@ async function frame(now: number): Promise<void> {
   while (due() && performance.now() < end) {
     if (training.steps >= until) budget -= 1;
     await training.step();
+    if (training.steps === until) showState(training); // a link may have changed it on the way
   }
   await draw(training, theirs, test, ready);
   waiting = false;
@@ -77,7 +78,7 @@ async function begin(state: State): Promise<void> {
   test = pointsOf(arrays, "test");
   training = new Training(arrays, state);
   until = state.step;
-  showState(state.network, state.seed, training.lr);
+  showState(training);
   showLayers(element("layers"), state.network);
   wake();
 }

@@ -1,4 +1,4 @@
-/** What scripts/playground.py wrote: see there. */
+/** What scripts/playground_files.py wrote: see there. */
 
 export interface Explained {
   file: string;
