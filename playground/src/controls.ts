@@ -1,16 +1,22 @@
 /** What the visitor does: buttons, sliders, keys. */
 
 import { element, say } from "./elements";
+import type { State } from "./link";
 import { page } from "./page";
 
 const RATES = [0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1];
 const SPEEDS = [1, 3, 10, 30, 100, 300, 1000, 3000, Infinity];
 export const START_SPEED = 100;
 
-/** What buttons, and keys, stand for. */
-export const BUTTONS = ["play", "step", "epoch", "reset", "clear", "restore", "link"] as const;
-const KEYS: Record<string, (typeof BUTTONS)[number]> = { " ": "play", s: "step", e: "epoch", r: "reset" };
+const BUTTONS = ["play", "step", "epoch", "reset", "clear", "restore", "link"] as const;
+const KEYS: Record<string, (typeof BUTTONS)[number]> = {
+  " ": "play",
+  s: "step",
+  e: "epoch",
+  r: "reset",
+};
 
+/** What follows from each. */
 export interface Actions extends Record<(typeof BUTTONS)[number], () => void> {
   network(name: string): void;
   seed(seed: number): void;
@@ -21,7 +27,8 @@ export interface Actions extends Record<(typeof BUTTONS)[number], () => void> {
 export function connect(actions: Actions): void {
   for (const name of BUTTONS) element(name).addEventListener("click", actions[name]);
   options("network", page.networks, actions.network);
-  options("seed", Array.from({ length: page.seeds }, (_, i) => String(i)), (seed) => actions.seed(Number(seed)));
+  const seeds = Array.from({ length: page.seeds }, (_, i) => String(i));
+  options("seed", seeds, (seed) => actions.seed(Number(seed)));
   slider("lr", RATES, page.lr, actions.lr);
   slider("speed", SPEEDS, START_SPEED, actions.speed);
   document.addEventListener("keydown", (event) => {
@@ -36,7 +43,7 @@ export function connect(actions: Actions): void {
 }
 
 /** Shows what a link or a reset brought. */
-export function showState({ network, seed, lr }: { network: string; seed: number; lr: number }): void {
+export function showState({ network, seed, lr }: Pick<State, "network" | "seed" | "lr">): void {
   element<HTMLSelectElement>("network").value = network;
   element<HTMLSelectElement>("seed").value = String(seed);
   const away = RATES.map((rate) => Math.abs(Math.log(rate / lr)));

@@ -4,6 +4,7 @@ import { begin, variable } from "./canvas";
 
 const MARGIN = { left: 44, right: 10, top: 10, bottom: 24 };
 const HORIZONS = [200, 500, 1000, 2000, 5000, 10_000, 20_000, 50_000, 100_000, 1_000_000];
+const TICKS = [-6, -5, -4, -3, -2, -1, 0].flatMap((e) => [1, 2, 5].map((d) => Number(`${d}e${e}`)));
 
 export function drawCurve(
   canvas: HTMLCanvasElement,
@@ -17,25 +18,25 @@ export function drawCurve(
   const per = horizon > 200 ? stepsPerEpoch * Math.ceil(horizon / 500 / stepsPerEpoch) : 1;
   const [a, b] = [means(ours, per, horizon), means(theirs, per, horizon)];
   const all = [...a, ...b].filter((loss) => loss > 0 && Number.isFinite(loss));
-  const [low, high] = [Math.min(...all) / 1.1, Math.max(...all) * 1.1].map(Math.log);
-  if (low === undefined || high === undefined || !all.length) return;
+  const [low, high] = [Math.log(Math.min(...all) / 1.1), Math.log(Math.max(...all) * 1.1)];
 
   const inner = width - MARGIN.left - MARGIN.right;
   const x = (i: number) => MARGIN.left + (inner * (i + 0.5) * per) / horizon;
-  const y = (loss: number) =>
-    height - MARGIN.bottom - ((Math.log(loss) - low) / (high - low)) * (height - MARGIN.top - MARGIN.bottom);
+  const scale = (height - MARGIN.top - MARGIN.bottom) / (high - low);
+  const y = (loss: number) => MARGIN.top + scale * (high - Math.log(loss));
 
   g.fillStyle = variable("soft");
   g.strokeStyle = variable("line");
   g.lineWidth = 1;
   g.textAlign = "right";
   g.textBaseline = "middle";
-  for (const tick of ticks(low, high)) {
+  for (const tick of TICKS) {
+    if (Math.log(tick) < low || Math.log(tick) > high) continue;
     g.beginPath();
     g.moveTo(MARGIN.left, y(tick));
     g.lineTo(width - MARGIN.right, y(tick));
     g.stroke();
-    g.fillText(String(tick), MARGIN.left - 6, y(tick));
+    g.fillText(tick < 0.001 ? tick.toExponential() : String(tick), MARGIN.left - 6, y(tick));
   }
   g.textBaseline = "alphabetic";
   g.fillText(`step ${horizon.toLocaleString("en")}`, width - MARGIN.right, height - 6);
@@ -62,13 +63,4 @@ function means(losses: ArrayLike<number>, per: number, end: number): number[] {
     for (let j = i * per; j < (i + 1) * per; j++) sum += losses[j]!;
     return sum / per;
   });
-}
-
-/** 1, 2 and 5 times powers of ten between e^low and e^high. */
-function ticks(low: number, high: number): number[] {
-  const from = Math.floor(low / Math.LN10);
-  const powers = Array.from({ length: Math.ceil(high / Math.LN10) - from }, (_, i) => from + i);
-  return powers
-    .flatMap((power) => [1, 2, 5].map((digit) => Number(`${digit}e${power}`)))
-    .filter((tick) => Math.log(tick) > low && Math.log(tick) < high);
 }

@@ -123,7 +123,9 @@ export function followPointer(
   let picked: Picked | undefined;
   const pick = (now: Picked | undefined) => changed((picked = now));
   for (const type of ["pointermove", "pointerdown"] as const) {
-    canvas.addEventListener(type, ({ offsetX, offsetY }) => pick(pickedAt(canvas, offsetX, offsetY)));
+    canvas.addEventListener(type, ({ offsetX, offsetY }) =>
+      pick(pickedAt(canvas, offsetX, offsetY)),
+    );
   }
   canvas.addEventListener("pointerleave", ({ pointerType }) => {
     if (pointerType === "mouse") pick(undefined);

@@ -8,7 +8,10 @@ export function showLayers(parent: HTMLElement, network: string): void {
   const linears = page.sizes.slice(1).map((_, i) => 2 * i);
   const where: Record<string, string> = {
     linear: `layers ${linears.join(", ")}`,
-    [activation]: `layers ${linears.slice(1).map((i) => i - 1).join(", ")}`,
+    [activation]: `layers ${linears
+      .slice(1)
+      .map((i) => i - 1)
+      .join(", ")}`,
     mse: "the loss",
     sgd: "the update",
   };

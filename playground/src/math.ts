@@ -4,15 +4,16 @@ const NAMESPACE = "http://www.w3.org/1998/Math/MathML";
 
 /** What is raised or lowered, and to what. */
 const SCRIPTS: Record<string, [kind: "msup" | "msub", tag: "mi" | "mn", text: string]> = {
-  "ᵀ": ["msup", "mi", "T"],
+  ᵀ: ["msup", "mi", "T"],
   "²": ["msup", "mn", "2"],
+  _N: ["msub", "mi", "N"],
 };
 
 export function formula(text: string): HTMLElement {
   const [, mathematics, words] = /^(.*?)((?:,? (?:where|for) .*)?)\.?$/.exec(text)!;
   const row = element("mrow");
-  for (const [token] of mathematics!.matchAll(/[ᵀ²]|_\w|[A-Za-z]+|\d+|\S/g)) {
-    const script = token.startsWith("_") ? (["msub", "mi", token.slice(1)] as const) : SCRIPTS[token];
+  for (const [token] of mathematics!.matchAll(/[ᵀ²]|_N|[A-Za-z]+|\d+|\S/g)) {
+    const script = SCRIPTS[token];
     if (script) {
       const [kind, tag, what] = script;
       row.append(element(kind, row.lastChild!, element(tag, what)));

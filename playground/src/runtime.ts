@@ -26,7 +26,7 @@ async function download(url: string, progress: (share: number) => void): Promise
   const total = compressed ? NaN : Number(response.headers.get("Content-Length"));
   const parts: Uint8Array<ArrayBuffer>[] = [];
   let here = 0;
-  for (const reader = response.body!.getReader(); ; ) {
+  for (const reader = response.body!.getReader(); ;) {
     const { done, value } = await reader.read();
     if (done) return new Blob(parts).arrayBuffer();
     parts.push(value);

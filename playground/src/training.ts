@@ -56,9 +56,10 @@ export class Training {
 
   /** The state in which to begin again, with the present learning rate and points. */
   get restart(): State {
-    const changes = this.changes.filter(([, what]) => what !== "lr");
-    const atOnce = changes.map(([, ...change]): Change => [0, ...change]);
-    return { ...this.state, lr: this.lr, step: 0, changes: atOnce };
+    const restored = this.changes.findLastIndex(([, what]) => what === "restore");
+    const ofPoints = this.changes.slice(restored + 1).filter(([, what]) => what !== "lr");
+    const changes = ofPoints.map(([, ...change]): Change => [0, ...change]);
+    return { ...this.state, lr: this.lr, step: 0, changes };
   }
 
   /** 0 without points. */
@@ -74,7 +75,11 @@ export class Training {
   async step(): Promise<void> {
     const batch = this.batches[this.steps % this.batches.length]!;
     const lr = new Tensor("float32", [this.lr], []);
-    const { loss, ...results } = await run(`${this.network}-step`, { ...this.params, ...batch, lr });
+    const { loss, ...results } = await run(`${this.network}-step`, {
+      ...this.params,
+      ...batch,
+      lr,
+    });
     this.old = { params: this.params, lr: this.lr };
     this.params = Object.fromEntries(
       Object.entries(results).map(([name, p]) => [name.replace("new_", ""), p as Tensor]),

@@ -50,7 +50,8 @@ const known = new WeakMap<Point[], Float32Array>();
 /** The grid, the points and the test points: x and y of each. */
 function placesFor(points: Point[], test: Point[]): Float32Array {
   const places =
-    known.get(points) ?? Float32Array.from([...GRID, ...points, ...test].flatMap(({ x, y }) => [x, y]));
+    known.get(points) ??
+    Float32Array.from([...GRID, ...points, ...test].flatMap(({ x, y }) => [x, y]));
   known.set(points, places);
   return places;
 }

@@ -89,20 +89,27 @@ function apart(a, b) {
 
 /** How near a unit's input is to 0, where ReLU has its kink, in the step that comes next. */
 function nearestToKink(page) {
-  return page.evaluate(({ batch, layers }) => {
-    const from = batch * (training.steps % training.stepsPerEpoch);
-    let nearest = Infinity;
-    for (const { x, y } of training.points.slice(from, from + batch)) {
-      let row = [x, y];
-      for (const layer of layers) {
-        const [weight, bias] = ["weight", "bias"].map((leaf) => training.param(`${layer}.${leaf}`));
-        row = [...bias].map((b, unit) => row.reduce((sum, v, i) => sum + v * weight[unit * row.length + i], b));
-        nearest = Math.min(nearest, ...row.map(Math.abs));
-        row = row.map((v) => Math.max(v, 0));
+  return page.evaluate(
+    ({ batch, layers }) => {
+      const from = batch * (training.steps % training.stepsPerEpoch);
+      let nearest = Infinity;
+      for (const { x, y } of training.points.slice(from, from + batch)) {
+        let row = [x, y];
+        for (const layer of layers) {
+          const [weight, bias] = ["weight", "bias"].map((leaf) =>
+            training.param(`${layer}.${leaf}`),
+          );
+          row = [...bias].map((b, unit) =>
+            row.reduce((sum, v, i) => sum + v * weight[unit * row.length + i], b),
+          );
+          nearest = Math.min(nearest, ...row.map(Math.abs));
+          row = row.map((v) => Math.max(v, 0));
+        }
       }
-    }
-    return nearest;
-  }, { batch: shipped.batch, layers: [0, 2, 4] });
+      return nearest;
+    },
+    { batch: shipped.batch, layers: [0, 2, 4] },
+  );
 }
 
 test("20 epochs of both networks give PyTorch's losses, from every seed", async (t) => {
@@ -123,7 +130,9 @@ test("20 epochs of both networks give PyTorch's losses, from every seed", async 
       await goTo(page, `${where}&step=${same - 1}`);
       const nearest = await nearestToKink(page);
       assert.ok(nearest < 1e-7, `${where}: ${off[same]} at step ${same}`);
-      t.diagnostic(`${where}: they part at step ${same}, a unit's input being ${nearest.toExponential(1)}`);
+      t.diagnostic(
+        `${where}: they part at step ${same}, a unit's input being ${nearest.toExponential(1)}`,
+      );
     }
   }
   t.diagnostic(`largest relative difference: ${most.toExponential(1)}`);
@@ -200,7 +209,10 @@ test("the learning rate is that of the steps from then on, and leaves the gradie
   const page = await ready(t);
   const gradients = [];
   const firsts = [];
-  for (const [rate, index] of [[0.1, "6"], [0.5, "8"]]) {
+  for (const [rate, index] of [
+    [0.1, "6"],
+    [0.5, "8"],
+  ]) {
     await page.fill("#lr", index);
     await page.waitForFunction((lr) => training.lr === lr, rate);
     await page.click("#step");
@@ -225,7 +237,9 @@ test("own points by mouse and by keyboard are what it trains on", async (t) => {
   const page = await ready(t);
   await page.click("#clear");
   await page.click("#play");
-  await page.waitForFunction(() => document.getElementById("status").textContent.includes("no points"));
+  await page.waitForFunction(() =>
+    document.getElementById("status").textContent.includes("no points"),
+  );
   assert.equal(await text(page, "play"), "Play");
   const { width } = await page.locator("#square").boundingBox();
   await page.click("#square", { position: { x: 0.25 * width, y: 0.25 * width } });
@@ -233,13 +247,17 @@ test("own points by mouse and by keyboard are what it trains on", async (t) => {
   await page.focus("#square");
   for (const key of ["ArrowRight", "ArrowDown", "Enter"]) await page.keyboard.press(key);
   const [clicked, typed] = await page.evaluate(() => training.points);
-  assert.ok(Math.abs(clicked.x - 0.25) < 0.01 && Math.abs(clicked.y - 0.75) < 0.01 && clicked.class === 1);
+  assert.ok(
+    Math.abs(clicked.x - 0.25) < 0.01 && Math.abs(clicked.y - 0.75) < 0.01 && clicked.class === 1,
+  );
   assert.deepEqual(typed, { x: 0.525, y: 0.475, class: 0 });
   await page.fill("#speed", await page.getAttribute("#speed", "max"));
   await page.keyboard.press(" ");
   await page.waitForFunction(() => training.losses.at(-1) < 0.01);
   await page.keyboard.press(" ");
-  await page.waitForFunction(() => document.getElementById("wrong-training").textContent === "0 of 2");
+  await page.waitForFunction(
+    () => document.getElementById("wrong-training").textContent === "0 of 2",
+  );
   await page.click("#restore");
   assert.equal(await page.evaluate(() => training.points.length), 1000);
 });
@@ -258,7 +276,12 @@ test("a link leads to the very same state, whatever was done before", async (t) 
   await page.click("#link");
   const other = await open(t, { hash: new URL(page.url()).hash });
   await reached(other, 19);
-  const state = () => [training.losses, training.points, training.lr, [...training.param("4.weight")]];
+  const state = () => [
+    training.losses,
+    training.points,
+    training.lr,
+    [...training.param("4.weight")],
+  ];
   assert.deepEqual(await other.evaluate(state), await page.evaluate(state));
   assert.equal(await other.inputValue("#lr"), "8");
   assert.equal(await other.inputValue("#seed"), "4");
@@ -270,7 +293,10 @@ test("a link that makes no sense is refused in words", async (t) => {
   for (const part of ["network=GELU", "lr=-1", "step=1.5", "then=5,lr,0.1", "then=0,add,1"]) {
     await page.evaluate((to) => (location.hash = to), part);
     const expected = `The link’s ${part.replace("=", " can’t be ")}.`;
-    await page.waitForFunction((say) => document.getElementById("status").textContent === say, expected);
+    await page.waitForFunction(
+      (say) => document.getElementById("status").textContent === say,
+      expected,
+    );
   }
 });
 
@@ -281,7 +307,9 @@ test("a unit shows what it gives, a weight its value and gradient", async (t) =>
   const surface = await pixels();
   const { width, height } = await page.locator("#graph").boundingBox();
   await page.hover("#graph", { position: { x: width / 2, y: (height * 4.5) / 25 } });
-  await page.waitForFunction(() => document.getElementById("picked").textContent.startsWith("2.bias[4] = "));
+  await page.waitForFunction(() =>
+    document.getElementById("picked").textContent.startsWith("2.bias[4] = "),
+  );
   assert.notEqual(await pixels(), surface);
   await page.mouse.move(1, 1);
   await page.waitForFunction(() => document.getElementById("picked").textContent === "");
@@ -329,8 +357,12 @@ test("points are there before the runtime is, and a bar shows its download", asy
     await route.continue();
   });
   await page.goto(url);
-  await page.waitForFunction(() => window.training && document.getElementById("square").width > 300);
-  const paints = await page.evaluate(() => performance.getEntriesByName("first-contentful-paint").length);
+  await page.waitForFunction(
+    () => window.training && document.getElementById("square").width > 300,
+  );
+  const paints = await page.evaluate(
+    () => performance.getEntriesByName("first-contentful-paint").length,
+  );
   assert.equal(paints, 1);
   assert.ok(await page.isVisible("#progress"));
   assert.ok(await page.isDisabled("#play"));
@@ -354,7 +386,9 @@ test("without WebAssembly a message says so", async (t) => {
   t.after(() => page.close());
   await page.addInitScript(() => delete window.WebAssembly);
   await page.goto(url);
-  await page.waitForFunction(() => document.getElementById("status").textContent.includes("no WebAssembly"));
+  await page.waitForFunction(() =>
+    document.getElementById("status").textContent.includes("no WebAssembly"),
+  );
   assert.ok(await page.isHidden("#progress"));
 });
 
@@ -370,7 +404,10 @@ for (const [look, options] of Object.entries(LOOKS)) {
     await page.waitForFunction(() => document.getElementById("at").textContent === "1,500");
     await page.evaluate(axe.source);
     const { violations } = await page.evaluate(() => axe.run());
-    assert.deepEqual(violations.map(({ id, nodes }) => [id, nodes.map((n) => n.html)]), []);
+    assert.deepEqual(
+      violations.map(({ id, nodes }) => [id, nodes.map((n) => n.html)]),
+      [],
+    );
     const [inner, outer] = await page.evaluate(() => [document.body.scrollWidth, innerWidth]);
     assert.ok(inner <= outer, `${inner} > ${outer}`);
     await page.screenshot({ path: here(`artefacts/${look}.png`), fullPage: true });
