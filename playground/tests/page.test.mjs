@@ -317,13 +317,32 @@ test("a unit shows what it gives, a weight its value and gradient", async (t) =>
 
   await page.focus("#graph");
   for (const key of ["ArrowRight", "ArrowRight", "ArrowDown"]) await page.keyboard.press(key);
-  for (const key of ["ArrowDown", "ArrowDown"]) await page.keyboard.press(`Shift+${key}`);
+  for (let i = 0; i < 3; i++) await page.keyboard.press("Shift+ArrowDown");
   const [value, gradient] = await page.evaluate(() => [
-    training.param("2.weight")[25 + 1],
-    training.gradient("2.weight", 25 + 1),
+    training.param("2.weight")[25 + 2],
+    training.gradient("2.weight", 25 + 2),
   ]);
-  const said = `2.weight[1, 1] = ${value.toFixed(4)}, gradient ${gradient.toExponential(2)}`;
+  const said = `2.weight[1, 2] = ${value.toFixed(4)}, gradient ${gradient.toExponential(2)}`;
   await page.waitForFunction((s) => document.getElementById("picked").textContent === s, said);
+});
+
+test("the square shows the output for inside where it is large", async (t) => {
+  const page = await ready(t, { hash: "#step=1500" });
+  await reached(page, 1500);
+  await page.click("#clear"); // so that no point hides the surface
+  const { width, height } = await page.locator("#graph").boundingBox();
+  await page.hover("#graph", { position: { x: width - 12, y: (height * 1.5) / 2 } });
+  await page.waitForFunction(() =>
+    document.getElementById("picked").textContent.startsWith("6.bias[1] = "),
+  );
+  const [centre, corner] = await page.$eval("#square", (canvas) =>
+    [0.5, 0.05].map((share) => {
+      const at = share * canvas.width;
+      return [...canvas.getContext("2d").getImageData(at, at, 1, 1).data];
+    }),
+  );
+  const [red, , blue, opacity] = centre;
+  assert.ok(blue > red && opacity > 2 * corner[3], `${centre}; ${corner}`);
 });
 
 test("formulas are mathematics, and lines are those of the library", async (t) => {
@@ -369,6 +388,7 @@ test("points are there before the runtime is, and a bar shows its download", asy
   release();
   await page.waitForSelector("#play:enabled");
   assert.ok(await page.isHidden("#progress"));
+  assert.equal(await page.$eval("#progress", (bar) => bar.value), 1);
 });
 
 test("it plays by itself, but not where motion is to be reduced, nor from a link", async (t) => {
