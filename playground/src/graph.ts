@@ -33,6 +33,7 @@ export function drawGraph(
     const paths = Array.from({ length: 2 * LEVELS }, () => new Path2D());
     weight.forEach((w, i) => {
       const level = Math.min(Math.floor((LEVELS * Math.abs(w)) / most), LEVELS - 1);
+      if (level === 0) return; // too pale to be seen
       const path = paths[2 * level + (w > 0 ? 1 : 0)]!;
       path.moveTo(...place(layer - 1, i % inputs));
       path.lineTo(...place(layer, Math.floor(i / inputs)));

@@ -11,7 +11,7 @@ import { followCursor } from "./square";
 import { type Point, pointsOf, Training } from "./training";
 import { draw, pointed } from "./view";
 
-const SLICE = 10; // ms of a frame that are for training
+const SLICE = 8; // ms of a frame that are for training
 
 let training: Training;
 let theirs: Float32Array; // PyTorch's losses

@@ -21,7 +21,7 @@ export type Arrays = Record<string, Float32Array>;
 
 export const page: Page = await (await get("page.json")).json();
 
-export const size = (shape: number[]) => shape.reduce((a, b) => a * b, 1);
+const size = (shape: number[]) => shape.reduce((a, b) => a * b, 1);
 
 const seeds = new Map<number, Promise<Arrays>>();
 

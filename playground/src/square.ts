@@ -3,7 +3,7 @@
 import { ARROWS, begin, COLORS, rgb, variable } from "./canvas";
 import type { Point } from "./training";
 
-const SIDE = 48;
+const SIDE = 40;
 export const CELLS = SIDE * SIDE;
 
 export interface Place {
