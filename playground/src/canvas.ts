@@ -1,0 +1,38 @@
+/** What the views share: a sharp canvas, the colours of the style sheet, arrow keys. */
+
+/** Cleared, and measured in CSS pixels. */
+export function begin(canvas: HTMLCanvasElement): [CanvasRenderingContext2D, number, number] {
+  const { clientWidth: width, clientHeight: height } = canvas;
+  const [w, h] = [width, height].map((n) => Math.round(n * devicePixelRatio)) as [number, number];
+  if (canvas.width !== w || canvas.height !== h) [canvas.width, canvas.height] = [w, h];
+  const g = canvas.getContext("2d")!;
+  g.setTransform(devicePixelRatio, 0, 0, devicePixelRatio, 0, 0);
+  g.clearRect(0, 0, width, height);
+  g.font = "12px system-ui, sans-serif";
+  return [g, width, height];
+}
+
+const cache = new Map<string, string>();
+matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => cache.clear());
+
+/** The value of --name. */
+export function variable(name: string): string {
+  const known = cache.get(name);
+  if (known !== undefined) return known;
+  const value = getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
+  cache.set(name, value);
+  return value;
+}
+
+/** The colours of class 0 and class 1, and of what is negative and positive. */
+export const COLORS = ["outside", "inside"] as const;
+
+export const rgb = (sign: number, alpha = 1) => `rgb(${variable(COLORS[sign]!)} / ${alpha})`;
+
+/** Right and down, by key. */
+export const ARROWS: Record<string, [dx: number, dy: number]> = {
+  ArrowLeft: [-1, 0],
+  ArrowRight: [1, 0],
+  ArrowUp: [0, -1],
+  ArrowDown: [0, 1],
+};
