@@ -181,8 +181,8 @@ def main(args: list[str] | None = None) -> None:
     local = int(os.environ["LOCAL_RANK"])
     device = torch.device("cuda", local) if gpus else torch.device("cpu")
     torch.set_num_threads(1)
-    cli.pin(1, first=local)
     dist.init_process_group("nccl" if gpus else "gloo", timeout=PATIENCE)
+    cli.pin(1, first=local)  # this thread, not those of the group, which began before
     train = ensemble if options.seeds else compare
     title = "An ensemble" if options.seeds else "Sharded batches, beside DistributedDataParallel"
     tables = {title: [train(network, options, device) for network in NETWORKS]}
