@@ -35,7 +35,7 @@ page-test: playground/dist/ready  ## run its tests in headless Chromium
 	@cd playground && CHROMIUM=$$(command -v chromium) npm run --silent test
 
 test: .venv/ready  ## run the tests
-	@$(BIN)/python -m pytest $(ARGS)
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --dist loadfile $(ARGS)
 
 check: .venv/ready  ## check format, lint and types
 	@$(BIN)/ruff format --check

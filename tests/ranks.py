@@ -9,9 +9,6 @@ from torch import distributed as dist
 
 from functional_dl.distributed import average
 
-dist.init_process_group("gloo", timeout=timedelta(seconds=30))
-rank, ranks = dist.get_rank(), dist.get_world_size()
-
 
 def drawn(seed: int) -> dict[str, Any]:
     """Of several dtypes, sizes 0 and 1 among them, and one larger than the first message."""
@@ -35,37 +32,43 @@ def flat(tree: Any) -> list[torch.Tensor]:
     return [leaf for part in parts for leaf in flat(part)]
 
 
-trees = [drawn(seed) for seed in range(ranks)]
-before = [leaf.clone() for leaf in flat(trees[rank])]
-with torch.inference_mode(rank == 0):
-    means = average(trees[rank])
-assert type(means["2"]) is list
-assert type(means["3"]) is tuple
-assert list(means) == list(trees[0])
-for mean, *each in zip(flat(means), *map(flat, trees), strict=True):
-    assert mean.dtype == each[0].dtype
-    assert mean.shape == each[0].shape
-    assert torch.equal(mean, sum(leaf / ranks for leaf in each))
-for leaf, old in zip(flat(trees[rank]), before, strict=True):
-    assert torch.equal(leaf, old)
-assert average({}) == {}
+if __name__ == "__main__":
+    dist.init_process_group("gloo", timeout=timedelta(seconds=30))
+    rank, ranks = dist.get_rank(), dist.get_world_size()
+    trees = [drawn(seed) for seed in range(ranks)]
+    before = [leaf.clone() for leaf in flat(trees[rank])]
+    with torch.inference_mode(rank == 0):
+        means = average(trees[rank])
+    assert type(means["2"]) is list
+    assert type(means["3"]) is tuple
+    assert list(means) == list(trees[0])
+    for mean, *each in zip(flat(means), *map(flat, trees), strict=True):
+        assert mean.dtype == each[0].dtype
+        assert mean.shape == each[0].shape
+        assert torch.equal(mean, sum(leaf / ranks for leaf in each))
+    for leaf, old in zip(flat(trees[rank]), before, strict=True):
+        assert torch.equal(leaf, old)
+    assert average({}) == {}
 
-one = torch.ones(1)
-for others in (
-    {"b": one},
-    {"a": one, "b": one},
-    {"a": torch.ones(1, 1)},
-    {"a": torch.ones(10_000)},
-    {"a": one.double()},
-    {"a": one.half()},
-    {"a": [one]},
-    {},
-    one,
-):
-    with pytest.raises(ValueError, match="average: expected the same tree on all ranks") as raised:
-        average({"a": one} if rank == 0 else others)
-    assert "got {'a': (torch.float32, (1,))}; " in str(raised.value)
+    one = torch.ones(1)
+    for others in (
+        {"b": one},
+        {"a": one, "b": one},
+        {"a": torch.ones(1, 1)},
+        {"a": torch.ones(10_000)},
+        {"a": one.double()},
+        {"a": one.half()},
+        {"a": [one]},
+        {},
+        one,
+    ):
+        with pytest.raises(
+            ValueError, match="average: expected the same tree on all ranks"
+        ) as raised:
+            average({"a": one} if rank == 0 else others)
+        assert "got {'a': (torch.float32, (1,))}; " in str(raised.value)
 
-average({"a": one})
-dist.barrier()
-print(f"rank {rank} is done", flush=True)
+    average({"a": one})
+    dist.barrier()
+    print(f"rank {rank} is done", flush=True)
+    dist.destroy_process_group()
