@@ -30,7 +30,7 @@ def torchrun(ranks: int, script: Path, *args: object) -> subprocess.Popen:
     )
 
 
-def test_the_mean_of_all_kinds_of_trees_and_different_ones_refused_on_every_rank() -> None:
+def test_the_mean_of_all_kinds_of_trees_and_different_ones_or_a_lost_rank_refused() -> None:
     process = torchrun(2, ROOT / "tests" / "ranks.py")
     printed, errors = process.communicate(timeout=120)
     assert process.returncode == 0, errors
@@ -73,7 +73,6 @@ def test_a_killed_rank_ends_the_run_with_its_cause() -> None:
     os.kill(int(children.stdout.split()[-1]), signal.SIGKILL)
     _, errors = process.communicate(timeout=60)
     assert process.returncode != 0
-    assert "average: expected all ranks to be there, but: " in errors
     assert "Signal 9 (SIGKILL)" in errors
 
 

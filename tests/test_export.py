@@ -131,7 +131,7 @@ def test_500_epochs_with_tanh_end_as_in_python(files: Path) -> None:
     assert abs(losses[-1] / loss.item() - 1) < 1e-4
 
 
-WEB = Path(__file__).parent / "web"
+PAGE = Path(__file__).parent.parent / "playground"
 
 
 @pytest.fixture(scope="module")
@@ -140,9 +140,9 @@ def web() -> list[str]:
     node, npm = shutil.which("node"), shutil.which("npm")
     if not node or not npm:
         pytest.skip("Node is not installed")
-    if not (WEB / "node_modules").exists():
-        subprocess.run([npm, "ci"], cwd=WEB, check=True, capture_output=True)
-    return [node, str(WEB / "train.mjs")]
+    if not (PAGE / "node_modules").exists():
+        subprocess.run([npm, "ci"], cwd=PAGE, check=True, capture_output=True)
+    return [node, str(PAGE / "tests" / "train.mjs")]
 
 
 def plain(tensors: Any) -> Any:
