@@ -15,23 +15,12 @@ import numpy as np
 import onnxruntime
 import pytest
 import torch
-from experiment import LEARNING_RATE, Points, functional_model
+from experiment import LEARNING_RATE, NETWORKS, Points, functional_model
+from exported import step_of
 from torch import Tensor
 
 import functional_dl as fdl
 from functional_dl.export import export, to_onnx
-
-NETWORKS = ("ReLU", "Tanh")
-
-
-def step_of(network: str) -> Callable[..., Any]:
-    loss_and_grads = fdl.value_and_grad(functional_model(network), fdl.mse())
-
-    def step(params: fdl.Params, inputs: Tensor, targets: Tensor, lr: Any) -> Any:
-        loss, grads = loss_and_grads(params, inputs, targets)
-        return fdl.sgd(params, grads, lr), loss
-
-    return step
 
 
 def start(network: str) -> tuple[fdl.Params, Tensor, Tensor]:
