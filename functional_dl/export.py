@@ -17,6 +17,7 @@ params.0.weight. PyTorch's own runtimes take what `export` gives, by PyTorch's o
 """
 
 import logging
+import operator
 import os
 import warnings
 from collections.abc import Callable, Sequence
@@ -110,7 +111,7 @@ def to_onnx(
 
     takes = _named(("params", "inputs", "targets", "lr"), example)
     gives = _named(RESULTS if len(example) > 2 else ("outputs",), results)
-    model = _translated(_program(step, example), [*takes], [*gives])
+    model = _translated(_program(step, example), takes, gives)
     if loop:
         model.graph = _looped(model.graph)
         params, second = step(results[0], *example[1:])
@@ -178,7 +179,7 @@ def _named(names: Sequence[str], values: Sequence[Any]) -> Named:
     return named
 
 
-def _translated(program: ExportedProgram, takes: list[str], gives: list[str]) -> "ir.Model":
+def _translated(program: ExportedProgram, takes: Named, gives: Named) -> "ir.Model":
     import onnx_ir as ir
     import onnxscript
 
@@ -191,19 +192,23 @@ def _translated(program: ExportedProgram, takes: list[str], gives: list[str]) ->
     def mean(x: Any, dtype: int = -1) -> Any:
         return op.ReduceMean(x if dtype == -1 else op.Cast(x, to=dtype), keepdims=False)
 
+    def truediv(a: Any, b: Any) -> Any:
+        return op.Div(*(op.Cast(c, to=ir.DataType.DOUBLE) for c in (a, b)))
+
+    table: dict[Any, Any] = {
+        torch.ops.aten.addcmul.default: addcmul,
+        torch.ops.aten.mean.default: mean,
+    }
+    if takes["inputs"].dtype == torch.float64:  # torch's own divides sizes in single precision
+        table[operator.truediv] = truediv
+
     log = logging.getLogger("torch.onnx")
     level = log.level
     log.setLevel(logging.ERROR)  # it warns that torchvision is not installed
     try:
         with warnings.catch_warnings(action="ignore"):
             onnx_program = torch.onnx.export(
-                program,
-                dynamo=True,
-                verbose=False,
-                custom_translation_table={
-                    torch.ops.aten.addcmul.default: addcmul,
-                    torch.ops.aten.mean.default: mean,
-                },
+                program, dynamo=True, verbose=False, custom_translation_table=table
             )
     finally:
         log.setLevel(level)
@@ -212,8 +217,8 @@ def _translated(program: ExportedProgram, takes: list[str], gives: list[str]) ->
     graph = model.graph
     for node in graph:
         node.metadata_props.clear()  # the files and lines that it was traced from
-    of_inputs: Any = graph.inputs[takes.index("inputs")].shape
-    for value, name in zip([*graph.inputs, *graph.outputs], takes + gives, strict=True):
+    of_inputs: Any = graph.inputs[[*takes].index("inputs")].shape
+    for value, name in zip([*graph.inputs, *graph.outputs], [*takes, *gives], strict=True):
         value.name = name
         value.shape = ir.Shape(["batch" if d == of_inputs[0] else d for d in value.shape or ()])
     return model

@@ -229,6 +229,26 @@ def test_the_forward_pass_exports_by_the_same_call(files: Path) -> None:
     torch.testing.assert_close(torch.from_numpy(outputs), ours)
 
 
+@pytest.mark.parametrize("network", NETWORKS)
+def test_a_step_in_double_precision_is_pythons(network: str, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    params = functional_model(network).init(dtype=torch.float64)
+    x, t = torch.rand(2, 7, 2, dtype=torch.float64)
+    to_onnx(step_of(network), (params, x, t, 0.1), tmp_path / "step.onnx")
+    feed = fed(params, inputs=x, targets=t, lr=np.float64(0.1))
+    *theirs, _ = session(tmp_path / "step.onnx").run(None, feed)
+    ours, _ = step_of(network)(params, x, t, 0.1)
+    for a, b in zip(fdl.to_state_dict(ours).values(), theirs, strict=True):
+        assert np.abs(a.numpy() - b).max() < 1e-15  # some units in the last place
+
+
+def test_params_from_inference_mode_are_exported_too(tmp_path: Path) -> None:
+    params, inputs, targets = start("ReLU")
+    with torch.inference_mode():
+        params, _ = step_of("ReLU")(params, inputs[0], targets[0], 0.1)
+    to_onnx(step_of("ReLU"), (params, inputs[0], targets[0], 0.1), tmp_path / "step.onnx")
+
+
 def test_a_prediction_may_be_of_whole_numbers(tmp_path: Path) -> None:
     x = torch.rand(5, 3)
     to_onnx(lambda _, x: x.argmax(1), ({}, x), tmp_path / "predict.onnx")
