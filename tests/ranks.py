@@ -1,6 +1,7 @@
 """What test_distributed.py runs on each rank, by torchrun: `average` of all kinds of trees."""
 
 import os
+import time
 from datetime import timedelta
 from typing import Any
 
@@ -70,7 +71,11 @@ if __name__ == "__main__":
         assert "got {'a': (torch.float32, (1,))}; " in str(raised.value)
 
     average({"a": one})
-    if rank == 0:  # the others are gone by then, or soon
+    if rank > 0:  # is lost, but not while rank 0 is still at the last mean
+        dist.recv(one, 0)
+        time.sleep(1)
+    else:
+        dist.send(one, 1)
         with pytest.raises(RuntimeError, match="average: expected all ranks to be there, but: "):
             average({"a": one})
     print(f"rank {rank} is done", flush=True)
