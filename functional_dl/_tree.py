@@ -16,6 +16,11 @@ def tree_map(f: Callable[..., Any], tree: Any, *others: Any) -> Any:
     return f(tree, *others)
 
 
+def tree_layout(tree: Any) -> Any:
+    """The dtypes and shapes of the leaves."""
+    return tree_map(lambda leaf: (leaf.dtype, tuple(leaf.shape)), tree)
+
+
 def tree_leaves(where: str, tree: Any) -> list[Tensor]:
     """The leaves in order; in the name of where, what is no tensor is refused."""
     leaves: list[Any] = []

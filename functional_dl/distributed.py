@@ -15,7 +15,7 @@ from torch import Tensor
 from torch import distributed as dist
 
 from functional_dl._errors import not_floating
-from functional_dl._tree import tree_leaves, tree_map
+from functional_dl._tree import tree_layout, tree_leaves, tree_map
 
 MARKS = 64
 """Numbers that say what tree it is."""
@@ -50,7 +50,7 @@ def average(tree: Any, group: dist.ProcessGroup | None = None) -> Any:
     for leaf in leaves:
         if not leaf.is_floating_point():
             raise not_floating("average", "a leaf", leaf)
-    layout = str(tree_map(lambda leaf: (leaf.dtype, tuple(leaf.shape)), tree))
+    layout = str(tree_layout(tree))
     ranks = dist.get_world_size(group)
     means: dict[int, Tensor] = {}
     for dtype in dict.fromkeys(leaf.dtype for leaf in leaves) or [torch.float32]:

@@ -30,6 +30,7 @@ import torch
 from torch import Tensor
 from torch.export import Dim, ExportedProgram, ShapesCollection
 
+from functional_dl._tree import tree_layout
 from functional_dl.stacked import stack
 from functional_dl.state_dict import to_state_dict
 
@@ -148,10 +149,7 @@ def _tried(
         return example, (results,)
     if not (isinstance(results, tuple) and len(results) == 2 and isinstance(results[1], Tensor)):
         raise TypeError(f"{where}: expected step to return (new params, loss), got {results!r}")
-    like, new = (
-        {k: (p.dtype, tuple(p.shape)) for k, p in to_state_dict(tree).items()}
-        for tree in (params, results[0])
-    )
+    like, new = (tree_layout(to_state_dict(tree)) for tree in (params, results[0]))
     if new != like:
         raise ValueError(f"{where}: expected new params like params, {like}, got {new}")
     return example, results

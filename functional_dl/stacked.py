@@ -29,7 +29,7 @@ import torch
 from torch import Tensor
 from torch.compiler import is_compiling
 
-from functional_dl._tree import tree_leaves, tree_map
+from functional_dl._tree import tree_layout, tree_leaves, tree_map
 
 
 def stack(trees: Sequence[Any]) -> Any:
@@ -113,7 +113,7 @@ def scan(step: Callable[[Any, Any], tuple[Any, Any]], carry: Any, xs: Any) -> tu
 def _stack(where: str, trees: Sequence[Any]) -> Any:
     for tree in trees:
         tree_leaves(where, tree)
-    first, *others = [tree_map(lambda leaf: (leaf.dtype, tuple(leaf.shape)), t) for t in trees]
+    first, *others = map(tree_layout, trees)
     for other in others:
         if other != first:
             raise ValueError(f"{where}: expected trees like the first, {first}, got {other}")

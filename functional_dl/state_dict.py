@@ -7,10 +7,10 @@ Files of them, in the format of safetensors, are read and written by its own fun
 """
 
 from collections.abc import Mapping
-from typing import Any
 
 from torch import Tensor
 
+from functional_dl._tree import tree_map
 from functional_dl.contract import Layer, Params
 
 
@@ -73,9 +73,5 @@ def nested(model: Layer, state_dict: Mapping[str, Tensor], where: str) -> Params
     if wrong:
         raise ValueError(f"{where}: expected what fits the model, got " + "; ".join(wrong))
 
-    def fill(tree: Any, path: str) -> Any:
-        if isinstance(tree, dict):
-            return {k: fill(v, f"{path}.{k}" if path else k) for k, v in tree.items()}
-        return state_dict[path].detach()
-
-    return fill(like, "")
+    leaves = iter(shapes)  # in the order of like's
+    return tree_map(lambda _: state_dict[next(leaves)].detach(), like)

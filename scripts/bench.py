@@ -6,11 +6,7 @@ brackets. Whose losses aren't PyTorch's is reported as wrong, and not timed.
 
 import importlib.metadata
 import importlib.util
-import json
-import multiprocessing
-import signal
 from argparse import Namespace
-from concurrent.futures import ProcessPoolExecutor
 from typing import Any
 
 import bench_figures
@@ -53,21 +49,14 @@ def main(args: list[str] | None = None) -> None:
         "--rounds", type=cli.whole(1), help="turns of each; else as fits the section"
     )
     parser.add_argument("--threads", type=cli.whole(1), help="for all; else as fits the section")
-    parser.add_argument(
-        "--out", metavar="DIR", type=cli.folder, default="results", help="where files go"
-    )
+    cli.add_out(parser)
     options = parser.parse_args(args)
 
     report: dict[str, Any] = {"options": {k: str(v) for k, v in vars(options).items()}}
     with cli.all_or_nothing(options.out) as folder:
         for section in options.only:
             # A process of its own: its threads, and what it compiles, are no other section's.
-            with ProcessPoolExecutor(
-                1,
-                multiprocessing.get_context("spawn"),
-                signal.signal,
-                (signal.SIGINT, signal.SIG_DFL),
-            ) as pool:
+            with cli.other_process() as pool:
                 entries, machine = pool.submit(measure, section, options).result()
             if not entries:
                 continue
@@ -75,7 +64,7 @@ def main(args: list[str] | None = None) -> None:
             report[section] = {"machine": machine, "entries": [e._asdict() for e in entries]}
             cli.show({SECTIONS[section]: table(section, entries)}, options.format, machine)
             print()
-        (folder / "bench.json").write_text(json.dumps(report, indent=1, ensure_ascii=False))
+        cli.write_json(folder / "bench.json", report)
     print(f"Figures and bench.json are in {options.out}.")
 
 

@@ -2,15 +2,19 @@
 
 import argparse
 import importlib.metadata
+import json
+import multiprocessing
 import os
 import platform
+import signal
 import sys
 import tempfile
 from collections.abc import Callable, Generator
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import NoReturn
+from typing import Any, NoReturn
 
 
 def end(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
@@ -45,6 +49,11 @@ def parser(description: str) -> Parser:
         help="how tables are printed: a format of tabulate's, such as github, latex or grid",
     )
     return p
+
+
+def add_out(parser: argparse.ArgumentParser, default: str = "results") -> None:
+    """The option of scripts that write files."""
+    parser.add_argument("--out", metavar="DIR", type=folder, default=default, help="where files go")
 
 
 def whole(least: int) -> Callable[[str], int]:
@@ -123,6 +132,17 @@ def show(
     for name, rows in tables.items():
         table = tabulate.tabulate(rows, "keys", table_format, disable_numparse=True)
         print(f"\n{name}\n\n{table}")
+
+
+def write_json(file: Path, report: Any) -> None:
+    """In lines, and in letters as they are."""
+    file.write_text(json.dumps(report, indent=1, ensure_ascii=False))
+
+
+def other_process() -> ProcessPoolExecutor:
+    """A pool of one process, new and not a copy of this one, that an interrupt ends too."""
+    context = multiprocessing.get_context("spawn")
+    return ProcessPoolExecutor(1, context, signal.signal, (signal.SIGINT, signal.SIG_DFL))
 
 
 @contextmanager

@@ -4,7 +4,6 @@ Table I holds the errors, and what differs from PyTorch in any bit; Table II the
 shows the losses and their difference to PyTorch's, Figure 2 the decision boundaries.
 """
 
-import json
 import random
 import statistics
 import time
@@ -15,12 +14,10 @@ from typing import NamedTuple
 import cli
 import figures
 import torch
-from experiment import CONTESTANTS, NETWORKS, Contestant, Points, error_rate, train
+from experiment import CONTESTANTS, NETWORKS, POINTS, Contestant, Points, error_rate, train
 from parity import same_bits
 from torch import Tensor
 from tqdm import tqdm
-
-POINTS = 1000
 
 # Ways to train, each by a contestant and in a context. The first three are in all tables.
 WAYS = {
@@ -118,9 +115,7 @@ def main(args: list[str] | None = None) -> None:
     parser.add_argument("--epochs", type=cli.whole(1), default=500, help="epochs in a run")
     parser.add_argument("--runs", type=cli.whole(1), default=10, help="timed runs of each way")
     parser.add_argument("--threads", type=cli.whole(1), default=1, help="that torch may use")
-    parser.add_argument(
-        "--out", metavar="DIR", type=cli.folder, default="results", help="where files go"
-    )
+    cli.add_out(parser)
     options = parser.parse_args(args)
     cli.use_threads(options.threads)
 
@@ -155,7 +150,7 @@ def main(args: list[str] | None = None) -> None:
             "seconds": {", ".join(pair): s for pair, s in seconds.items()},
             "losses": {", ".join(pair): r.losses.mean(1).tolist() for pair, r in runs.items()},
         }
-        (folder / "compare.json").write_text(json.dumps(report, indent=1, ensure_ascii=False))
+        cli.write_json(folder / "compare.json", report)
 
     cli.show(tables, options.format)
     print(f"\nFigures 1 and 2 and compare.json are in {options.out}.")

@@ -16,6 +16,7 @@ import torch
 from as_printed import as_printed
 from experiment import (
     LEARNING_RATE,
+    POINTS,
     Batches,
     Points,
     Step,
@@ -195,7 +196,7 @@ WAYS = {
 def report_batches() -> Batches:
     """The report's training data."""
     torch.manual_seed(0)
-    inputs, targets = zip(*Points.draw(1000).batches(), strict=True)
+    inputs, targets = zip(*Points.draw(POINTS).batches(), strict=True)
     return torch.stack(inputs), torch.stack(targets)
 
 

@@ -5,7 +5,6 @@
 With --seeds, it trains an ensemble, whose members are shared out among the ranks.
 """
 
-import json
 import os
 import statistics
 import time
@@ -20,6 +19,7 @@ from experiment import (
     BATCH_SIZE,
     LEARNING_RATE,
     NETWORKS,
+    POINTS,
     Points,
     functional_model,
     functional_step,
@@ -33,7 +33,6 @@ from tqdm import tqdm
 import functional_dl as fdl
 from functional_dl.distributed import average
 
-POINTS = 1000
 STEPS_A_TURN = 100
 PATIENCE = timedelta(seconds=30)
 """How long a rank waits for the others before it gives up."""
@@ -166,9 +165,7 @@ def main(args: list[str] | None = None) -> None:
     parser.add_argument("--epochs", type=cli.whole(1), default=500, help="epochs of training")
     parser.add_argument("--rounds", type=cli.whole(1), default=20, help="timed turns of each")
     parser.add_argument("--seeds", type=cli.whole(1), help="train so many members of an ensemble")
-    parser.add_argument(
-        "--out", metavar="DIR", type=cli.folder, default="results", help="where files go"
-    )
+    cli.add_out(parser)
     options = parser.parse_args(args)
     if not dist.is_torchelastic_launched():
         parser.error("expected to be started by: torchrun --standalone --nproc-per-node 2")
@@ -186,13 +183,13 @@ def main(args: list[str] | None = None) -> None:
     train = ensemble if options.seeds else compare
     title = "An ensemble" if options.seeds else "Sharded batches, beside DistributedDataParallel"
     tables = {title: [train(network, options, device) for network in NETWORKS]}
+    dist.barrier()  # nobody leaves while another is still at the last mean
     dist.destroy_process_group()
     if rank == 0:
         cli.show(tables, options.format)
         report = {"machine": cli.machine(), **tables}
         with cli.all_or_nothing(options.out) as folder:
-            text = json.dumps(report, indent=1, ensure_ascii=False)
-            (folder / "data-parallel.json").write_text(text)
+            cli.write_json(folder / "data-parallel.json", report)
 
 
 if __name__ == "__main__":

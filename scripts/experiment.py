@@ -19,6 +19,7 @@ from functional_dl import compat
 SIZES = (2, 25, 25, 25, 2)
 LEARNING_RATE = 0.1
 BATCH_SIZE = 100
+POINTS = 1000
 NETWORKS = ("ReLU", "Tanh")
 
 

@@ -9,6 +9,7 @@ import exported
 import torch
 from experiment import (
     LEARNING_RATE,
+    POINTS,
     Contestant,
     Points,
     error_rate,
@@ -17,10 +18,10 @@ from experiment import (
     train,
 )
 from onnx_runtime import Arrays, Reference
+from torch import Tensor
 
 from functional_dl.export import to_onnx
 
-POINTS = 1000
 PROBES = 25
 eager: dict[str, Contestant] = {}
 """PyTorch's networks, to be timed."""
@@ -48,26 +49,26 @@ def prepare(network: str, seed: int, epochs: int, folder: Path) -> Reference:
         return dict(zip(names, parameters, strict=True))
 
     names = [*exported.arrays(params)]
-    whole, nudged, probed, eager[network] = begin(), begin(), begin(), begin()
+    whole, nudged, eager[network] = begin(), begin(), begin()
     start = arrays(whole)
-    losses = train(whole, points["training"], epochs)
 
     first = nudged.parameters()[0].view(-1)[:1]
     first.copy_(first.nextafter(torch.tensor(math.inf)))
 
+    losses: list[Tensor] = []
     probes: list[tuple[Arrays, Arrays]] = []
     for epoch in range(epochs):
-        before = arrays(probed)
+        before = arrays(whole)
         for i, batch in enumerate(batches):
-            probed.step(*batch)
+            losses.append(whole.step(*batch))
             if i == 0 and epoch % -(-epochs // PROBES) == 0:
-                probes.append((before, arrays(probed)))
+                probes.append((before, arrays(whole)))
 
     return Reference(
         start,
         exported.feeds(batches, LEARNING_RATE),
         {k: (p.inputs.numpy(), p.targets.numpy()) for k, p in points.items()},
-        losses.flatten().numpy(),
+        torch.stack(losses).numpy(),
         train(nudged, points["training"], epochs).flatten().numpy(),
         {k: error_rate(whole, p) for k, p in points.items()},
         probes,

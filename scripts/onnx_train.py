@@ -3,9 +3,6 @@
 PyTorch, which the files are made with and which trains beside, is in a process of its own.
 """
 
-import json
-import multiprocessing
-import signal
 import statistics
 import sys
 import time
@@ -76,19 +73,15 @@ def main(args: list[str] | None = None) -> None:
     parser = cli.parser(str(__doc__).splitlines()[0])
     parser.add_argument("--epochs", type=cli.whole(1), default=500, help="epochs of training")
     parser.add_argument("--rounds", type=cli.whole(1), default=20, help="timed turns of each")
-    parser.add_argument(
-        "--out", metavar="DIR", type=cli.folder, default="results", help="where files go"
-    )
+    cli.add_out(parser)
     options = parser.parse_args(args)
     cli.pin(1)
     agreements: list[Any] = []
     results: list[Any] = []
     differences: dict[str, Any] = {}
-    context = multiprocessing.get_context("spawn")
-    interruptible = signal.signal, (signal.SIGINT, signal.SIG_DFL)
     with (
         cli.all_or_nothing(options.out) as folder,
-        ProcessPoolExecutor(1, context, *interruptible) as pool,
+        cli.other_process() as pool,
         tqdm(total=len(NETWORKS) * (1 + options.rounds), unit="turn") as progress,
     ):
         for network in NETWORKS:
@@ -127,7 +120,7 @@ def main(args: list[str] | None = None) -> None:
         machine = elsewhere(pool, "cli.machine") | {"onnxruntime": onnxruntime.__version__}
         tables = {"What it comes to": results, "How far from PyTorch": agreements}
         report = {"machine": machine, **tables}
-        (folder / "onnx.json").write_text(json.dumps(report, indent=1, ensure_ascii=False))
+        cli.write_json(folder / "onnx.json", report)
     cli.show(tables, options.format, machine)
     loaded = "is" if "torch" in sys.modules else "is not"
     print(f"\nIn the process that trained in ONNX Runtime, torch {loaded} imported.")

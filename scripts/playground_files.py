@@ -5,7 +5,6 @@ the arrays named in page.json, one after the other in float32; and page.json, wh
 """
 
 import inspect
-import json
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -19,6 +18,7 @@ from experiment import (
     BATCH_SIZE,
     LEARNING_RATE,
     NETWORKS,
+    POINTS,
     SIZES,
     Points,
     functional_model,
@@ -33,7 +33,6 @@ from tqdm import tqdm
 import functional_dl as fdl
 from functional_dl.export import export, to_onnx
 
-POINTS = 1000
 EXPLAINED = (fdl.linear, fdl.relu, fdl.tanh, fdl.mse, fdl.sgd)
 
 
@@ -123,7 +122,7 @@ def main(args: list[str] | None = None) -> None:
     parser = cli.Parser(description=str(__doc__).splitlines()[0])
     parser.add_argument("--seeds", type=cli.whole(1), default=10, help="from 0 on, so many")
     parser.add_argument("--epochs", type=cli.whole(1), default=500, help="that PyTorch trains")
-    parser.add_argument("--out", metavar="DIR", type=cli.folder, default="playground/public")
+    cli.add_out(parser, "playground/public")
     options = parser.parse_args(args)
     cli.use_threads(1)
     with cli.all_or_nothing(options.out) as folder:
@@ -145,7 +144,7 @@ def main(args: list[str] | None = None) -> None:
             "arrays": {k: list(a.shape) for k, a in arrays.items()},
             "layers": explained(),
         }
-        (folder / "page.json").write_text(json.dumps(page, indent=1, ensure_ascii=False))
+        cli.write_json(folder / "page.json", page)
 
 
 if __name__ == "__main__":

@@ -19,9 +19,7 @@ from torch import Tensor
 def begin(description: str | None, args: list[str] | None) -> Namespace:
     """The options of a recipe of that description; the seed is set."""
     parser = cli.parser(str(description).splitlines()[0])
-    parser.add_argument(
-        "--out", metavar="DIR", type=cli.folder, default="results", help="where files go"
-    )
+    cli.add_out(parser)
     options = parser.parse_args(args)
     torch.manual_seed(options.seed)
     return options
