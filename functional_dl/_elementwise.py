@@ -41,11 +41,3 @@ def elementwise(
 
     vjp.unchecked = unchecked
     return Layer(init, apply, vjp)
-
-
-def into(factor: Tensor, gy: Tensor) -> Tensor:
-    """factor ⊙ gy, in the memory of factor: 1 % of a step, of large networks too."""
-    try:
-        return factor.mul_(gy)
-    except RuntimeError:  # torch.vmap goes over gy alone
-        return factor * gy

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -56,16 +57,17 @@ def linear(in_features: int, out_features: int, bias: bool = True) -> Layer:
     def vjp(params: Params, x: Float[Tensor, "*N A"]) -> tuple[Float[Tensor, "*N B"], Pullback]:
         try:
             weight = params["weight"]
+            b: Any = params["bias"] if bias else None
             if (  # what the product would let pass
                 len(params) != leaves
                 or weight.shape != weight_shape
-                or (bias and params["bias"].shape != bias_shape)
+                or (bias and b.shape != bias_shape)
                 or not x.is_floating_point()
             ):
                 raise ValueError
             if x.dim() != 2:
                 return flattened(params, x)
-            y = params["bias"].addmm(x, weight.mT) if bias else x.mm(weight.mT)
+            y = b.addmm(x, weight.mT) if bias else x.mm(weight.mT)
         except Exception:
             check(params, x)
             raise
@@ -111,7 +113,7 @@ def linear(in_features: int, out_features: int, bias: bool = True) -> Layer:
             check_cotangent(gy, x)
             grads, gx = rows_pullback(gy.reshape(-1, out_features), wrt_input=wrt_input)
             if apart:
-                grads["bias"] = gy.sum_to_size(out_features)
+                grads["bias"] = gy.sum_to_size(out_features).clone()  # which may be gy itself
             return grads, gx if gx is None else gx.reshape(x.shape)
 
         return y, pullback

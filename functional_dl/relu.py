@@ -7,7 +7,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.compiler import is_compiling, is_exporting
 
-from functional_dl._elementwise import elementwise, into
+from functional_dl._elementwise import elementwise
 from functional_dl._errors import not_keyed
 from functional_dl.contract import Layer, Params, Pullback
 
@@ -51,8 +51,12 @@ def relu() -> Layer:
             if gy.is_inference():
                 # The same on the bits, with no branch for each element. Integers carry no
                 # derivative, so it is done only where nothing can be differentiated once more.
-                bits = BITS[gy.element_size()]
-                return {}, into(y.abs().view(bits).sign_(), gy.view(bits)).view(gy.dtype)
+                bits, gx = BITS[gy.element_size()], y.abs()
+                try:
+                    gx.view(bits).sign_().mul_(gy.view(bits))
+                    return {}, gx
+                except RuntimeError:  # torch.vmap goes over gy alone
+                    pass
             return {}, gy.where(y.bool(), 0)
 
         return y, pullback

@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from functional_dl._elementwise import elementwise, into
+from functional_dl._elementwise import elementwise
 from functional_dl._errors import not_keyed
 from functional_dl.contract import Layer, Params, Pullback
 
@@ -42,7 +42,11 @@ def tanh() -> Layer:
         if y.element_size() == 2:  # half precision is widened, and the product rounded once
             return backward(gy.float(), y.float()).to(y.dtype)
         # addcmul rounds 1 − Y² once, 1 - y * y twice.
-        return into((one if y.is_cpu else one.to(y.device)).addcmul(y, y, value=-1), gy)
+        derivative = (one if y.is_cpu else one.to(y.device)).addcmul(y, y, value=-1)
+        try:
+            return derivative.mul_(gy)  # 1 % of a step, of large networks too
+        except RuntimeError:  # torch.vmap goes over gy alone
+            return derivative * gy
 
     one = torch.ones((), device="cpu")
     return elementwise("tanh", vjp)
