@@ -20,8 +20,8 @@ class SGD:
     Raises:
         ValueError: The lists differ in length or their tensors in shape; or lr is negative,
             infinite, NaN or not 0-d.
-        TypeError: A parameter is no floating tensor, its gradient's dtype differs, or lr is no
-            number.
+        TypeError: A parameter is no tensor of floating or complex numbers, its gradient's dtype
+            differs, or lr is no number.
     """
 
     def __init__(

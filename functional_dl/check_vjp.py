@@ -25,7 +25,7 @@ def check_vjp(f: Layer | Loss, *primals: Any) -> None:
 
     1. apply and vjp give the same value in every bit, finite unless a primal is empty.
     2. Gradients have the structure, shapes and dtypes of what they belong to; wrt_input=False
-       gives the same, and None.
+       gives the same, and None. Those of params share their memory with nothing else.
     3. Nothing passed in has changed: params, input, cotangent.
     4. The same call gives the same bits again, and so does the same pullback, also after another
        vjp; no call changes the value of an earlier one.
@@ -166,6 +166,12 @@ def _check(where: str, f: Any, at: Params, copy: Callable[[Tensor], Tensor]) -> 
         compare(2, pullback={"": grads[""]}, without_x={"": alone})
         if gx is not None:
             raise fail(2, f"expected None for x with wrt_input=False, got {gx}")
+        own, gx = pullback(cotangents[1])
+        others = [cotangents[1], gx]
+        for path, leaf in _leaves(own):
+            if any(_overlap(leaf, other) for other in others):
+                raise fail(2, f"expected {path} to share no memory")
+            others.append(leaf)
 
     # 3
     for after, gy_after in zip((given, passed), cotangents):
@@ -235,6 +241,15 @@ def _leaves(tree: Any, path: str = "") -> list[tuple[str, Any]]:
         return [(path, tree)]
     found = [leaf for k, v in tree.items() for leaf in _leaves(v, f"{path}.{k}".removeprefix("."))]
     return sorted(found, key=lambda leaf: leaf[0])
+
+
+def _overlap(a: Tensor, b: Tensor) -> bool:
+    """Whether memory of one lies between the ends of the other's."""
+    ends = [
+        (t.data_ptr(), t[(slice(-1, None),) * t.dim()].data_ptr() + t.element_size())
+        for t in (a, b)
+    ]
+    return bool(a.numel() and b.numel()) and ends[0][0] < ends[1][1] and ends[1][0] < ends[0][1]
 
 
 def _map(f: Callable[[Any], Any], tree: Any) -> Any:

@@ -24,7 +24,7 @@ def value_and_update(
         model: The layer whose params are updated.
         loss: What measures its outputs against the targets.
         update: A pure function of params and grads, of one layer at a time, such as
-            `functools.partial(sgd, lr=0.1)`.
+            `functools.partial(sgd, lr=0.1)`, or with donate=True: nobody else sees the gradients.
 
     Returns:
         A function that gives the scalar L and the new params.

@@ -61,7 +61,7 @@ def in_hooks() -> Step:
 def handing_over() -> Step:
     """value_and_update, which is handed the only reference to the params."""
     model = functional_model("ReLU", SIZES)
-    update = partial(fdl.sgd, lr=LEARNING_RATE)
+    update = partial(fdl.sgd, lr=LEARNING_RATE, donate=True)
     loss_and_params = fdl.value_and_update(model, fdl.mse(), update)
     state = [model.init()]
 

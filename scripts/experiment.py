@@ -72,7 +72,7 @@ def functional(network: str, sizes: Sequence[int] = SIZES) -> Contestant:
     def step(inputs: Tensor, targets: Tensor) -> Tensor:
         nonlocal params
         loss, grads = loss_and_grads(params, inputs, targets)
-        params = fdl.sgd(params, grads, LEARNING_RATE)
+        params = fdl.sgd(params, grads, LEARNING_RATE, donate=True)
         return loss
 
     def parameters() -> list[Tensor]:
@@ -95,7 +95,7 @@ def functional_step(network: str) -> Callable[..., Any]:
 def updating(network: str, sizes: Sequence[int] = SIZES) -> Step:
     """A step of the functional core, by value_and_update."""
     model = functional_model(network, sizes)
-    update = partial(fdl.sgd, lr=LEARNING_RATE)
+    update = partial(fdl.sgd, lr=LEARNING_RATE, donate=True)
     loss_and_params = fdl.value_and_update(model, fdl.mse(), update)
     params = model.init()
 

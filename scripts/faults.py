@@ -195,6 +195,9 @@ FAULTS: dict[str, Fault] = {
     "linear: other gradients without the input's": Fault(
         2, affine, {"bias": lambda v: v.gy.sum(0) * v.wrt_input}
     ),
+    "linear: the cotangent itself, of a batch of one": Fault(
+        2, affine, {"bias": lambda v: v.gy[0] if len(v.gy) == 1 else v.gy.sum(0)}, 1
+    ),
     "tanh: a gradient of the input in any case": Fault(
         2, tanh, {"returns": lambda v: (v.grads, v.gy * (1 - v.y * v.y))}
     ),

@@ -29,33 +29,36 @@ def inline(network: str) -> Step:
         loss = (error * error).mean()
         gy = error * error.new_full((), 2 / error.numel())
         gw4, gb4 = gy.mT.mm(y3), gy.sum(0)
-        gy = gy.mm(w4)
+        gh = gy.mm(w4)
         if relu:
-            gy = (gy.view(BITS) * y3.abs().view(BITS).sign_()).view(gy.dtype)
+            gy = y3.abs()
+            gy.view(BITS).sign_().mul_(gh.view(BITS))
         else:
-            gy = gy * ONE.addcmul(y3, y3, value=-1)
+            gy = ONE.addcmul(y3, y3, value=-1).mul_(gh)
         gw3, gb3 = gy.mT.mm(y2), gy.sum(0)
-        gy = gy.mm(w3)
+        gh = gy.mm(w3)
         if relu:
-            gy = (gy.view(BITS) * y2.abs().view(BITS).sign_()).view(gy.dtype)
+            gy = y2.abs()
+            gy.view(BITS).sign_().mul_(gh.view(BITS))
         else:
-            gy = gy * ONE.addcmul(y2, y2, value=-1)
+            gy = ONE.addcmul(y2, y2, value=-1).mul_(gh)
         gw2, gb2 = gy.mT.mm(y1), gy.sum(0)
-        gy = gy.mm(w2)
+        gh = gy.mm(w2)
         if relu:
-            gy = (gy.view(BITS) * y1.abs().view(BITS).sign_()).view(gy.dtype)
+            gy = y1.abs()
+            gy.view(BITS).sign_().mul_(gh.view(BITS))
         else:
-            gy = gy * ONE.addcmul(y1, y1, value=-1)
+            gy = ONE.addcmul(y1, y1, value=-1).mul_(gh)
         gw1, gb1 = gy.mT.mm(x), gy.sum(0)
         p = [
-            w1.sub(gw1, alpha=LEARNING_RATE),
-            b1.sub(gb1, alpha=LEARNING_RATE),
-            w2.sub(gw2, alpha=LEARNING_RATE),
-            b2.sub(gb2, alpha=LEARNING_RATE),
-            w3.sub(gw3, alpha=LEARNING_RATE),
-            b3.sub(gb3, alpha=LEARNING_RATE),
-            w4.sub(gw4, alpha=LEARNING_RATE),
-            b4.sub(gb4, alpha=LEARNING_RATE),
+            torch.sub(w1, gw1, alpha=LEARNING_RATE, out=gw1),
+            torch.sub(b1, gb1, alpha=LEARNING_RATE, out=gb1),
+            torch.sub(w2, gw2, alpha=LEARNING_RATE, out=gw2),
+            torch.sub(b2, gb2, alpha=LEARNING_RATE, out=gb2),
+            torch.sub(w3, gw3, alpha=LEARNING_RATE, out=gw3),
+            torch.sub(b3, gb3, alpha=LEARNING_RATE, out=gb3),
+            torch.sub(w4, gw4, alpha=LEARNING_RATE, out=gw4),
+            torch.sub(b4, gb4, alpha=LEARNING_RATE, out=gb4),
         ]
         return loss
 

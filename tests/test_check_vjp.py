@@ -10,6 +10,7 @@ import torch
 from faults import FAULTS, affine, draw_right, layer, leaky_relu, mse, relu, tanh
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch import Tensor
 
 import functional_dl as fdl
 
@@ -107,6 +108,27 @@ def test_params_may_share_a_tensor() -> None:
     )
     shared = torch.tensor(2.0, dtype=torch.float64)
     fdl.check_vjp(both, {"a": shared, "b": shared}, torch.ones(3, dtype=torch.float64))
+
+
+@pytest.mark.parametrize("shared", ["nothing", "cotangent", "input", "params"])
+def test_gradients_of_params_share_memory_with_nothing_else(shared: str) -> None:
+    def vjp(params: fdl.Params, x: Tensor) -> tuple[Tensor, fdl.Pullback]:
+        def pullback(gy: Tensor, *, wrt_input: bool = True) -> tuple[fdl.Params, Tensor | None]:
+            a, b = torch.stack([gy, gy])  # one after the other in one piece of memory
+            a, b = {"cotangent": (gy, b), "params": (a, a)}.get(shared, (a, b))
+            gx = b if shared == "input" else gy  # whose memory may be the cotangent's
+            return {"a": a, "b": b}, gx if wrt_input else None
+
+        return x + params["a"] + params["b"], pullback
+
+    f = fdl.Layer(lambda *_, **__: {}, lambda params, x: vjp(params, x)[0], vjp)
+    a, b, x = torch.rand(3, 2)
+    if shared == "nothing":
+        fdl.check_vjp(f, {"a": a, "b": b}, x)
+    else:
+        name = "a" if shared == "cotangent" else "b"
+        said = f"check_vjp: 2, unlike: expected {name} to share no memory"
+        assert message(f, {"a": a, "b": b}, x) == said
 
 
 def test_a_pullback_returns_two() -> None:

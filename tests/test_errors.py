@@ -184,7 +184,12 @@ BAD = [
         T,
         "sgd: expected params['w'] to be a floating tensor, got a int64 tensor of",
     ),
-    (lambda: sgd({"w": COMPLEX}, {"w": COMPLEX}), T, "sgd: expected params['w'] to be a floating"),
+    (
+        lambda: sgd({"w": INTS}, {"w": INTS}, torch.tensor(0.1)),
+        T,
+        "sgd: expected params['w'] to be a floating",
+    ),
+    (lambda: sgd({"w": W > 0}, {"w": W > 0}), T, "sgd: expected params['w'] to be a floating"),
     (
         lambda: sgd({"w": X}, {"w": INTS}),
         T,

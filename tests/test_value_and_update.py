@@ -104,10 +104,11 @@ class TestSameBits:
                 assert parity.same_bits(ours, value)
                 assert_same(new, update(params, grads))
 
-    def test_over_many_steps(self, name: str, inference: bool) -> None:
+    @pytest.mark.parametrize("donate", [False, True])
+    def test_over_many_steps(self, name: str, inference: bool, donate: bool) -> None:
         model = MODELS[name]
         ours = theirs = model.init()
-        step = fdl.value_and_update(model, fdl.mse(), SGD)
+        step = fdl.value_and_update(model, fdl.mse(), partial(SGD, donate=donate))
         loss_and_grads = fdl.value_and_grad(model, fdl.mse())
         with torch.inference_mode(inference):
             for _ in range(10):
