@@ -35,7 +35,7 @@ def mse() -> Loss:
 
         def pullback() -> Float[Tensor, "*N"]:
             # 2/n in the dtype of Y: half precision rounds it before the product.
-            return error * error.new_full((), 2 / max(error.numel(), 1))
+            return error * error.new_full((), 2 / (error.numel() or 1))
 
         return (error * error).mean(), pullback
 
