@@ -14,6 +14,7 @@ from functional_dl.stacked import scan, stack, unstack
 from functional_dl.state_dict import from_state_dict, to_state_dict
 from functional_dl.summary import summary
 from functional_dl.tanh import tanh
+from functional_dl.trace import trace
 from functional_dl.value_and_grad import value_and_grad
 from functional_dl.value_and_update import value_and_update
 
@@ -37,6 +38,7 @@ __all__ = [
     "summary",
     "tanh",
     "to_state_dict",
+    "trace",
     "unstack",
     "value_and_grad",
     "value_and_update",

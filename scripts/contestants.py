@@ -69,6 +69,24 @@ def stepwise(
     return make
 
 
+def traced_step(network: str) -> Step:
+    """The functional core, written out."""
+    loss_and_grads = fdl.value_and_grad(functional_model(network), fdl.mse())
+    params, traced = functional_model(network).init(), None
+
+    def once(params: fdl.Params, inputs: Tensor, targets: Tensor) -> tuple[fdl.Params, Tensor]:
+        loss, grads = loss_and_grads(params, inputs, targets)
+        return fdl.sgd(params, grads, LEARNING_RATE, donate=True), loss
+
+    def step(inputs: Tensor, targets: Tensor) -> Tensor:
+        nonlocal params, traced
+        traced = traced or fdl.trace(once, params, inputs, targets)
+        params, loss = traced(params, inputs, targets)
+        return loss
+
+    return step
+
+
 def compiled_step(network: str) -> Step:
     """The functional core, compiled."""
     params = functional_model(network).init()
@@ -183,6 +201,7 @@ WAYS = {
     "core": Way(stepwise(lambda n: functional(n).step), True),
     "core, no_grad": Way(stepwise(lambda n: functional(n).step, torch.no_grad), True),
     "core, inference_mode": Way(stepwise(lambda n: functional(n).step, torch.inference_mode), True),
+    "core, traced": Way(stepwise(traced_step, torch.inference_mode), True),
     "its tensor operations typed inline": Way(stepwise(inline, torch.inference_mode), True),
     "core, compiled step": Way(stepwise(compiled_step, torch.inference_mode), False),
     "core, compiled epoch": Way(partial(scanned, at_once=False), False),
