@@ -10,7 +10,7 @@ from race import Contestant, Entry, Turn, contest
 from torch import Tensor
 
 A_TURN, A_CASE = 0.01, 1.5
-"""Seconds that a turn takes at least, and all turns of one if that makes 5 to 25."""
+"""Seconds that a turn takes at least, and all turns of one if that makes 15 to 25."""
 
 
 def contest_of(
@@ -46,7 +46,7 @@ def contest_of(
     turn()
     elapsed = time.perf_counter() - start
     steps = max(1, round(A_TURN / elapsed))
-    rounds = options.rounds or min(25, max(5, round(A_CASE / (steps * elapsed))))
+    rounds = options.rounds or min(25, max(15, round(A_CASE / (steps * elapsed))))
     contestants = {
         "PyTorch": Contestant(pytorch_turn),
         "core": Contestant(core_turn),
