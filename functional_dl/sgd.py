@@ -20,8 +20,8 @@ def sgd(params: Params, grads: Params, lr: float | Tensor, *, donate: bool = Fal
             `torch.vmap` can give each member of an ensemble its own. In half precision a tensor
             may round the last bit otherwise than the number would.
         donate: Whether the new params may take the memory of grads, which are lost then, also where
-            it raises. Nothing else may use that memory, and lr must be a number. It saves a large
-            network 2 to 5 % of a step, and as much memory as params take.
+            it raises. Nothing else may use that memory; a tensor as lr leaves it alone. It saves a
+            large network 2 to 5 % of a step, and as much memory as params take.
 
     Returns:
         The new params; but for donated grads, nothing that is passed in is changed.

@@ -59,7 +59,7 @@ def traced(*args):
         pass
     return step(*args)
 """
-    scope: dict[str, Any] = {**code.globals, **recorder.constants, "torch": torch, "step": step}
+    scope: dict[str, Any] = {**code.globals, **recorder.constants, "step": step}
     try:
         exec(code.src + source, scope)
         scope["forward"](None, *(values[name] for name in inputs))

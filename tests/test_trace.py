@@ -90,14 +90,16 @@ def test_nothing_passed_in_is_changed_or_kept() -> None:
 
 
 def test_code_is_what_it_does_line_by_line() -> None:
-    traced: Any = fdl.trace(
-        lambda p, x: fdl.sgd(p, {"w": x.mT}, 0.5), {"w": ones(2, 3)}, ones(3, 2)
-    )
+    def step(params: fdl.Params, x: Tensor) -> fdl.Params:
+        return fdl.sgd(params, {"w": x.mT.abs()}, 0.5)
+
+    traced: Any = fdl.trace(step, {"w": ones(2, 3)}, ones(3, 2))
     lines = traced.code.splitlines()
     assert lines[0] == "def forward(self, w_0, x_1):"
     assert [line.split(";")[0].strip() for line in lines[1:]] == [
         "getattr_1 = x_1.mT",
-        "sub = torch.sub(w_0, getattr_1, alpha = 0.5, out = None)",
+        "abs_1 = getattr_1.abs()",
+        "sub = torch.sub(w_0, abs_1, alpha = 0.5, out = None)",
         "return {'w': sub}",
     ]
 
@@ -185,6 +187,7 @@ def test_refuses_a_step_that_asks_for_values(said: str, step: Callable[[Tensor],
         lambda x: x.new_full((), float("inf")) * x,
         lambda x: x.to(torch.float64) * torch.arange(4, dtype=torch.float64, device=x.device),
         lambda x: x.clone().add_(x).mul_(3),
+        lambda x: x * x.sum(dim=0, keepdim=True).dim(),
         lambda x: torch.nn.functional.softplus(x, beta=2),
         lambda x: x * CONSTANT + CONSTANT,
         lambda x: [Pair(x, (x + 1, None)), {"n": 3, 2: x * 2}],
