@@ -131,6 +131,16 @@ def test_gradients_of_params_share_memory_with_nothing_else(shared: str) -> None
         assert message(f, {"a": a, "b": b}, x) == said
 
 
+def test_a_gradient_is_no_part_of_the_cotangent() -> None:
+    def vjp(params: fdl.Params, x: Tensor) -> tuple[Tensor, fdl.Pullback]:
+        y = torch.cat([x[:-1], x[-1:] + params["of_last"]])
+        return y, lambda gy, *, wrt_input=True: ({"of_last": gy[-1]}, gy if wrt_input else None)
+
+    f = fdl.Layer(lambda *_, **__: {}, lambda params, x: vjp(params, x)[0], vjp)
+    said = "check_vjp: 2, unlike: expected of_last to share no memory"
+    assert message(f, {"of_last": torch.rand(2)}, torch.rand(3, 2)) == said
+
+
 def test_a_pullback_returns_two() -> None:
     three = tanh(returns=lambda v: (v.grads, v.gx, v.gx))
     with pytest.raises(ValueError, match="longer"):
