@@ -91,15 +91,15 @@ def test_nothing_passed_in_is_changed_or_kept() -> None:
 
 def test_code_is_what_it_does_line_by_line() -> None:
     def step(params: fdl.Params, x: Tensor) -> fdl.Params:
-        return fdl.sgd(params, {"w": x.mT.abs()}, 0.5)
+        return fdl.sgd(params, {"w": x.mT.exp()}, 0.5)
 
     traced: Any = fdl.trace(step, {"w": ones(2, 3)}, ones(3, 2))
     lines = traced.code.splitlines()
     assert lines[0] == "def forward(self, w_0, x_1):"
     assert [line.split(";")[0].strip() for line in lines[1:]] == [
         "getattr_1 = x_1.mT",
-        "abs_1 = getattr_1.abs()",
-        "sub = torch.sub(w_0, abs_1, alpha = 0.5, out = None)",
+        "exp = getattr_1.exp()",
+        "sub = torch.sub(w_0, exp, alpha = 0.5, out = None)",
         "return {'w': sub}",
     ]
 
