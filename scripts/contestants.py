@@ -71,8 +71,9 @@ def stepwise(
 
 def traced_step(network: str) -> Step:
     """The functional core, written out."""
-    loss_and_grads = fdl.value_and_grad(functional_model(network), fdl.mse())
-    params, traced = functional_model(network).init(), None
+    model = functional_model(network)
+    loss_and_grads = fdl.value_and_grad(model, fdl.mse())
+    params, traced = model.init(), None
 
     def once(params: fdl.Params, inputs: Tensor, targets: Tensor) -> tuple[fdl.Params, Tensor]:
         loss, grads = loss_and_grads(params, inputs, targets)
