@@ -48,7 +48,7 @@ def trace(step: Callable[..., Any], *example: Any) -> Callable[..., Any]:
         result = step(*given)
     recorder.graph.output(tree_map(recorder.node, result))
     code = recorder.graph.python_code("self")
-    values = {node.name: value for value, node in recorder.nodes.values()}
+    values = {**recorder.constants, **recorder.leaves}
     inputs = [node.name for node in recorder.graph.find_nodes(op="placeholder")]
     source = f"""
 def traced(*args):
@@ -93,6 +93,7 @@ class _Recorder(TorchFunctionMode):
         super().__init__()
         self.graph = Graph()
         self.nodes: dict[int, tuple[Any, Node]] = {}  # by id, which the value keeps from others
+        self.leaves: dict[str, Tensor] = {}
         self.constants: dict[str, Any] = {}
         self.inference = torch.is_inference_mode_enabled()
         self.conditions = [f"torch.is_inference_mode_enabled() is {self.inference}"]
@@ -110,6 +111,7 @@ class _Recorder(TorchFunctionMode):
             )
             if not self.inference:
                 self.conditions.append(f"{name}.is_inference() is {tree.is_inference()}")
+            self.leaves[name] = tree
             self.nodes[id(tree)] = tree, self.graph.placeholder(name)
         elif isinstance(tree, (dict, list, tuple)):
             name = f"tree_{len(self.conditions)}"
