@@ -11,6 +11,7 @@ import time
 from argparse import Namespace
 from collections.abc import Callable
 from datetime import timedelta
+from importlib import import_module
 from typing import Any, NamedTuple
 
 import cli
@@ -178,6 +179,9 @@ def main(args: list[str] | None = None) -> None:
     local = int(os.environ["LOCAL_RANK"])
     device = torch.device("cuda", local) if gpus else torch.device("cpu")
     torch.set_num_threads(1)
+    # Imported while there is a group, as DDP does it, its functions keep that one as a default;
+    # the group's threads then outlive it, and one that frees a tensor at exit aborts the process.
+    import_module("torch.distributed.nn")
     dist.init_process_group("nccl" if gpus else "gloo", timeout=PATIENCE)
     cli.pin(1, first=local)  # this thread, not those of the group, which began before
     train = ensemble if options.seeds else compare

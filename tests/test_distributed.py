@@ -52,6 +52,25 @@ def test_sharded_batches_train_as_distributed_data_parallel(ranks: int, tmp_path
             assert float(off) < 1e-6  # some units in the last place
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="reads the names of threads from /proc")
+def test_no_thread_of_the_group_outlives_it(tmp_path: Path) -> None:
+    """One that frees a tensor while Python shuts down aborts the process."""
+    program = f"""
+import data_parallel, pathlib
+data_parallel.main(["--epochs=1", "--rounds=1", "--out={tmp_path}"])
+print([path.read_text() for path in pathlib.Path("/proc/self/task").glob("*/comm")])
+"""
+    alone = {"RANK": "0", "LOCAL_RANK": "0", "WORLD_SIZE": "1", "TORCHELASTIC_RUN_ID": "a test"}
+    alone |= {"MASTER_ADDR": "localhost", "MASTER_PORT": "0", "PYTHONPATH": str(SCRIPT.parent)}
+    command = [sys.executable, "-c", program]
+    process = subprocess.run(
+        command, capture_output=True, text=True, env=os.environ | alone, cwd=ROOT, check=True
+    )
+    threads = process.stdout.splitlines()[-1]
+    assert "python" in threads
+    assert "gloo" not in threads
+
+
 def test_an_ensemble_is_shared_out(tmp_path: Path) -> None:
     process = torchrun(2, SCRIPT, "--seeds=6", "--epochs=60", f"--out={tmp_path}")
     _, errors = process.communicate(timeout=120)
