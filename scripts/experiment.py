@@ -93,15 +93,15 @@ def functional_step(network: str) -> Callable[..., Any]:
 
 
 def updating(network: str, sizes: Sequence[int] = SIZES) -> Step:
-    """A step of the functional core, by value_and_update."""
+    """A step of the functional core, by value_and_update, which holds the params alone."""
     model = functional_model(network, sizes)
     update = partial(fdl.sgd, lr=LEARNING_RATE, donate=True)
     loss_and_params = fdl.value_and_update(model, fdl.mse(), update)
-    params = model.init()
+    state = [model.init()]
 
     def step(inputs: Tensor, targets: Tensor) -> Tensor:
-        nonlocal params
-        loss, params = loss_and_params(params, inputs, targets)
+        loss, params = loss_and_params(state.pop(), inputs, targets)
+        state.append(params)
         return loss
 
     return step
