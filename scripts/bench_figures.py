@@ -38,13 +38,13 @@ def bars(entries: list[Entry]) -> Any:
     for axis, case in zip(axes.flat, cases, strict=False):
         of_case = [e for e in entries if _spell(e) == case][::-1]
         ratios = [ratio(entries, e) for e in of_case]
-        ours = [e.who.startswith(("core", "compat", "value", "its")) for e in of_case]
+        ours = [e.who.startswith(("core", "compat", "value", "its", "exported")) for e in of_case]
         names = [e.who for e in of_case]
         drawn = axis.barh(names, ratios, color=[OURS if o else THEIRS for o in ours])
         axis.bar_label(drawn, [f"{r:.2f}" for r in ratios], padding=3)
         axis.axvline(1, color="black", linewidth=0.8)
         axis.set(title=case, xlabel="PyTorch's / this one's")
-        axis.margins(x=0.12)
+        axis.margins(x=0.14)
     return figure
 
 
