@@ -5,7 +5,6 @@ import os
 import subprocess
 import sys
 from argparse import Namespace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,6 @@ from experiment import (
     LEARNING_RATE,
     Step,
     functional,
-    functional_model,
     pytorch,
     pytorch_model,
     updating,
@@ -22,8 +20,6 @@ from experiment import (
 from race import Entry, compare, pivot, ratio
 from torch import Tensor, nn
 from tqdm import tqdm
-
-import functional_dl as fdl
 
 THREADS = 2
 WIDTH, LAYERS, BATCH, STEPS = 2048, 8, 1024, 3
@@ -58,26 +54,11 @@ def in_hooks() -> Step:
     return step
 
 
-def holding() -> Step:
-    """value_and_update, while somebody else holds the old params."""
-    model = functional_model("ReLU", SIZES)
-    update = partial(fdl.sgd, lr=LEARNING_RATE, donate=True)
-    loss_and_params = fdl.value_and_update(model, fdl.mse(), update)
-    params = model.init()
-
-    def step(inputs: Tensor, targets: Tensor) -> Tensor:
-        nonlocal params
-        loss, params = loss_and_params(params, inputs, targets)
-        return loss
-
-    return step
-
-
 WAYS = {
     "PyTorch": lambda: pytorch("ReLU", SIZES).step,
     "PyTorch, optimizer in hooks": in_hooks,
     "value_and_grad, then sgd": lambda: functional("ReLU", SIZES).step,
-    "value_and_update": holding,
+    "value_and_update": lambda: updating("ReLU", SIZES, hold=True),
     "value_and_update, params handed over": lambda: updating("ReLU", SIZES),
 }
 

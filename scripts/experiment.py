@@ -92,14 +92,15 @@ def functional_step(network: str) -> Callable[..., Any]:
     return step
 
 
-def updating(network: str, sizes: Sequence[int] = SIZES) -> Step:
-    """A step of the functional core, by value_and_update, which holds the params alone."""
+def updating(network: str, sizes: Sequence[int] = SIZES, *, hold: bool = False) -> Step:
+    """A step of the functional core, by value_and_update; hold keeps the old params through it."""
     model = functional_model(network, sizes)
     update = partial(fdl.sgd, lr=LEARNING_RATE, donate=True)
     loss_and_params = fdl.value_and_update(model, fdl.mse(), update)
     state = [model.init()]
 
     def step(inputs: Tensor, targets: Tensor) -> Tensor:
+        _held = state[:] if hold else []
         loss, params = loss_and_params(state.pop(), inputs, targets)
         state.append(params)
         return loss
