@@ -38,7 +38,7 @@ EXPLAINED = (fdl.linear, fdl.relu, fdl.tanh, fdl.mse, fdl.sgd)
 
 def units_of(network: str) -> Callable[[fdl.Params, Tensor], Tensor]:
     """(params, inputs) ↦ what the units give, N×79: the inputs, the hidden ones, the outputs."""
-    layers: dict[str, fdl.Layer] = functional_model(network).vjp.layers
+    layers: dict[str, fdl.Layer] = functional_model(network).layers
 
     def units(params: fdl.Params, inputs: Tensor) -> Tensor:
         given = [inputs]

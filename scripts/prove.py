@@ -19,7 +19,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 import functional_dl as fdl
-from functional_dl.relu import BITS
+from functional_dl._numerics import BITS
 
 Rows = list[dict[str, str]]
 Progress: TypeAlias = "tqdm[Any]"
