@@ -49,9 +49,9 @@ class Maths(NamedTuple):
     """
 
     vjp: Vjp
-    params: dict[str, tuple[int, ...]] = {}
+    params: dict[str, tuple[int, ...]] | None = None
     draw: Callable[[Params, Generator], object] | None = None
-    layers: dict[str, Layer] = {}
+    layers: dict[str, Layer] | None = None
     apply: Callable[[Params, Tensor], Tensor] | None = None
     features: int | None = None
 
@@ -158,14 +158,14 @@ def with_vjp(f: Layer, vjp: Vjp) -> Layer:
 class _LayerCall(Call):
     def __init__(self, maths: Maths, constructor: Any, args: Any, kwargs: Any) -> None:
         super().__init__(constructor, args, kwargs)
-        self.maths, self.layers = maths, maths.layers
+        self.maths, self.layers = maths, maths.layers or {}
         if bool(maths.params) != bool(maths.draw) or (maths.params and maths.layers):
             raise TypeError(f"{self.name}: expected params with a draw, or layers, got {maths}")
         given = [a for a in (*args, *kwargs.values()) if isinstance(a, Layer)]
-        if given != [*maths.layers.values()]:
+        if given != [*self.layers.values()]:
             raise TypeError(f"{self.name}: expected its layers to be those among its arguments")
-        self.shapes: dict[str, Any] = dict(maths.params)
-        for k, f in maths.layers.items():
+        self.shapes: dict[str, Any] = {k: tuple(s) for k, s in (maths.params or {}).items()}
+        for k, f in self.layers.items():
             call = call_of(f)
             self.shapes[k] = call.shapes if isinstance(call, _LayerCall) else None
 
@@ -217,7 +217,7 @@ class _LayerCall(Call):
         return y, guarded
 
     def explain(self, params: Any, x: Any, path: str = "") -> tuple[Tensor, Pullback]:
-        """Runs the maths once more, where each layer checks what it is given, and tells its path."""
+        """Runs the maths once more, where every layer checks its own, and tells its path."""
         name = f"{self.name} at {path}" if path else self.name
         if not isinstance(params, dict) or params.keys() != self.shapes.keys():
             raise not_keyed(name, "params", params, self.shapes)
@@ -230,19 +230,27 @@ class _LayerCall(Call):
                 return f._replace(vjp=partial(call.explain, path=at)) if told else f
 
             maths = unguarded(rebuilt(self.made(), explained))
-        elif not isinstance(x, Tensor) or not x.is_floating_point():
-            raise not_floating(name, "x", x)
-        elif self.maths.features and x.shape[-1:] != (self.maths.features,):
-            wanted = f"x of shape (..., {self.maths.features})"
-            raise ValueError(f"{name}: expected {wanted}, got {tuple(x.shape)}")
-        for k, shape in self.maths.params.items():
-            p = params[k]
-            if not isinstance(p, Tensor) or p.dtype != x.dtype or p.shape != shape:
-                raise not_like(name, f"params[{k!r}]", p, x.dtype, shape)
+        else:
+            self.check(name, params, x)
         y, pullback = maths(params, x)
         if y.dtype is not x.dtype:
             raise not_like(name, "y", y, x.dtype, y.shape)
+        if not x.is_floating_point():
+            raise not_floating(name, "x", x)
         return y, pullback
+
+    def check(self, name: str, params: Params, x: Any) -> None:
+        """Raises what is wrong with x or a leaf of params."""
+        features = self.maths.features
+        if not isinstance(x, Tensor) or not x.is_floating_point():
+            raise not_floating(name, "x", x)
+        if features and x.shape[-1:] != (features,):
+            shape = tuple(x.shape)
+            raise ValueError(f"{name}: expected x of shape (..., {features}), got {shape}")
+        for k, shape in self.shapes.items():
+            p = params[k]
+            if not isinstance(p, Tensor) or p.dtype != x.dtype or p.shape != shape:
+                raise not_like(name, f"params[{k!r}]", p, x.dtype, shape)
 
 
 class _LossCall(Call):
