@@ -22,7 +22,7 @@ def relu() -> Maths:
 
     At X = 0 the gradient is 0, as in PyTorch; so Y says it all, and X need not be kept. This is a
     choice: unlike a product with a mask, it lets no infinity or NaN through a unit that is off.
-    (Only what `functional_dl.export` makes of it is a product.)
+    (Only `to_onnx` writes a product.)
 
     Returns:
         A layer from (...) to (...), without params.
