@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import torch
 from jaxtyping import Float
 from torch import Tensor
 from torch.compiler import is_compiling, is_exporting
 
 from functional_dl._elementwise import elementwise
 from functional_dl._errors import not_keyed
+from functional_dl._numerics import BITS
 from functional_dl.contract import Layer, Params, Pullback
-
-BITS = {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
-"""For a number of so many bytes, an integer that holds its bits."""
 
 
 def relu() -> Layer:
