@@ -1,34 +1,41 @@
-"""Derivatives by central differences in float64, with a bound for their error.
+"""Derivatives by central differences in float64, with a bound on their error.
 
-Let change(h) = ⟨c, f(p + h·step) − f(p)⟩, for a primal p and weights c of the output. Its
-derivative at h = 0 is ⟨step, gradient⟩. It is estimated by
+Let change(step) = ⟨c, f(p + step) − f(p)⟩, where p is a leaf of the primals and c weighs the
+elements of the output. The derivative of change along a step is ⟨step, gradient⟩. For a factor h
+from 8⁻⁴, 8⁻⁵, … it is estimated by
 
-    central = (right + left) / 2        right = change(h) / h,  left = −change(−h) / h
+    right = change(h step) / h
+    left = −change(−h step) / h
+    central = (right + left) / 2
 
-which four things keep from being the derivative:
+There are four reasons why central may be off:
 
-- Rounding in f. Let each output be exact for outputs and primals that are off by a few
-  eps = 2⁻⁵³ of their size; 64 eps leaves room for long sums. Then change is off by at most
+- Rounding within f. Assume that each output is off by a few eps = 2⁻⁵³ of its size, and by what it
+  would change if the primals were off by a few eps of theirs. 64 eps leaves room for long sums.
+  Then change is off by at most
 
-      delta = 64 eps (Σ |c y| + Σ scale |gradient|)     scale: the size of a leaf's elements
+      delta = 64 eps (Σ |c y| + Σ scale |gradient|)
 
-  and central by delta / h.
-- Rounding of right and left themselves: 64 eps (|right| + |left|).
-- The curvature of f. It adds a term in h², which is 64 times as large at 8h. So the difference
-  of central at h and at 8h is 63 times this error.
-- A kink at p, such as ReLU's at 0: there, central is the mean of two derivatives, and any number
-  between them is accepted. So half their difference, right − left, is tolerated. Where f is smooth,
-  right − left has terms in h and h³. Extrapolation from h and 8h removes the first:
+  where scale is the size of a leaf's elements, and central by delta / h.
+- Rounding of right and left themselves, by 64 eps (|right| + |left|).
+- The third derivative of f, with a term in h². That term is 64 times as large for 8h, so
+  |central(h) − central(8h)| is 63 times this error.
+- A kink at p, such as ReLU's at 0. There, right and left tend to different derivatives, and any
+  number between them is accepted. It is within half their distance of central. The distance is the
+  limit of jump = right − left. Where f is smooth, jump has a term in h and one in h³. The former is
+  eliminated by
 
-      kink = |8 (right − left)(h) − (right − left)(8h)| / 14
+      kink = |8 jump(h) − jump(8h)| / 14
 
-The tolerance is the sum of these. A smaller h reduces the last two and leaves behind a kink that is
-merely nearby, but increases the first. So the h with the smallest tolerance is used.
+  which tends to half the distance at a kink, and to 0 elsewhere.
+
+The tolerance is the sum of these four. As h shrinks, rounding grows and the rest shrinks; at some
+point, h step no longer reaches a kink that is merely near p. The h with the smallest tolerance is
+used.
 """
 
 import math
 from collections.abc import Callable, Iterable
-from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -38,86 +45,67 @@ SMALL = 256
 """A leaf of up to so many elements is checked one element at a time."""
 
 
-class Difference(NamedTuple):
-    """An estimate of a derivative, how far off it may be, and the part of that due to a kink."""
-
-    central: float
-    tolerance: float
-    kink: float
-
-
-class Mismatch(NamedTuple):
-    """An element of a gradient that is not the derivative."""
-
-    index: list[int]
-    analytic: float
-    numeric: float
-    tolerance: float
-
-
 def scale_of(leaf: Tensor) -> float:
     """The size of a leaf's elements: that of the largest, or 1 if all are 0."""
     return float(leaf.abs().max()) if leaf.any() else 1.0
 
 
-def rounding_of_change(c: Tensor, y: Tensor, gradients: Iterable[tuple[Tensor, float]]) -> float:
-    """delta, for the output y and each leaf's gradient and scale."""
-    of_primals = sum(scale * g[g.isfinite()].abs().sum() for g, scale in gradients)
+def rounding_of_change(c: Tensor, y: Tensor, leaves: Iterable[tuple[Tensor, Tensor]]) -> float:
+    """delta, for the output y and pairs of gradients and leaves."""
+    of_primals = sum(scale_of(p) * g[g.isfinite()].abs().sum() for g, p in leaves)
     return ROUNDING * float((c * y).abs().nansum() + of_primals)
 
 
-def central_difference(change: Callable[[float], float], delta: float) -> Difference:
-    """The derivative of change at 0, from the step with the smallest tolerance."""
-    best, last_central, last_jump = Difference(math.nan, math.inf, math.nan), math.nan, math.nan
+def central_difference(
+    change: Callable[[Tensor], float], step: Tensor, delta: float
+) -> tuple[float, float, float]:
+    """The smallest tolerance, central for the same h, and how much of the tolerance is kink."""
+    best = math.inf, math.nan, math.nan
+    last_central = last_jump = math.nan
     for h in (8.0**-k for k in range(3, 16)):
-        if delta / h >= best.tolerance:
+        if delta / h >= best[0]:
             break
-        right, left = change(h) / h, -change(-h) / h
+        right, left = change(h * step) / h, -change(-h * step) / h
         central, jump = (right + left) / 2, right - left
         rounding = delta / h + ROUNDING * (abs(right) + abs(left))
         kink = abs(8 * jump - last_jump) / 14
         tolerance = abs(central - last_central) + rounding + kink
-        if tolerance < best.tolerance:  # never for the first h, where it is NaN
-            best = Difference(central, tolerance, kink)
+        if tolerance < best[0]:  # never for the first h: there it is NaN
+            best = tolerance, central, kink
         last_central, last_jump = central, jump
     return best
 
 
 def find_mismatch(
-    change: Callable[[Tensor], float],
-    gradient: Tensor,
-    scale: float,
-    direction: Tensor,
-    delta: float,
-) -> Mismatch | None:
-    """The first element of a leaf's gradient that is not the derivative, if there is one.
+    change: Callable[[Tensor], float], p: Tensor, gradient: Tensor, draw: Tensor, delta: float
+) -> tuple[list[int], dict[str, float]] | None:
+    """The index of the first element whose gradient is not the derivative, and the numbers.
 
-    The elements of a large leaf are checked all at once, along a direction. Where that fails, each
-    half of it is checked, and so on down to the element. A direction with a kink is halved too:
-    what is tolerated for the kink could hide a mismatch elsewhere.
+    The elements of a large leaf are checked all at once, along a random direction. If that fails,
+    each half of them is checked, and so on down to single elements. The same is done where most of
+    the tolerance is due to a kink, as it could hide a mismatch in other elements.
 
     Args:
-        change: ⟨c, f(p + step) − f(p)⟩, for a step in this leaf.
-        gradient: The gradient of the leaf.
-        scale: The length of a step in one element, before it is multiplied by h.
-        direction: The step in all elements at once.
+        change: ⟨c, f(p + step) − f(p)⟩ as a function of step.
+        p: A leaf of the primals.
+        gradient: The gradient of ⟨c, f⟩ with respect to p.
+        draw: The random direction. Its elements are of size 1 or so.
         delta: How far off change may be.
     """
-    n = gradient.numel()
-    parts = [range(j, j + 1) for j in range(n)] if n <= SMALL else [range(n)]
+    n, scale = p.numel(), scale_of(p)
+    parts = [slice(j, j + 1) for j in range(n)] if n <= SMALL else [slice(0, n)]
     while parts:
         part = parts.pop(0)
-        inside, size = slice(part.start, part.stop), len(part)
-        step = torch.zeros_like(direction)
-        step.view(-1)[inside] = direction.view(-1)[inside] if size > 1 else scale
-        analytic = float(gradient.flatten()[inside] @ step.view(-1)[inside])
-        numeric = central_difference(lambda h, step=step: change(h * step), delta)
-        holds = abs(analytic - numeric.central) <= numeric.tolerance
-        if size > 1 and not (holds and numeric.kink <= numeric.tolerance / 2):
-            middle = (size + 1) // 2
-            parts[:0] = part[:middle], part[middle:]
+        size = part.stop - part.start
+        step = torch.zeros_like(draw)
+        step.view(-1)[part] = scale * (draw.view(-1)[part] if size > 1 else 1)
+        analytic = float(gradient.flatten()[part] @ step.view(-1)[part])
+        tolerance, numeric, kink = central_difference(change, step, delta)
+        holds = abs(analytic - numeric) <= tolerance
+        if size > 1 and not (holds and kink <= tolerance / 2):
+            middle = part.start + (size + 1) // 2
+            parts[:0] = slice(part.start, middle), slice(middle, part.stop)
         elif not holds:
-            index = step.nonzero()[0].tolist()
-            numbers = analytic, numeric.central, numeric.tolerance
-            return Mismatch(index, *(number / scale for number in numbers))
+            numbers = {"analytic": analytic, "numeric": numeric, "tolerance": tolerance}
+            return step.nonzero()[0].tolist(), {k: v / scale for k, v in numbers.items()}
     return None

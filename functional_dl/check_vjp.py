@@ -1,4 +1,4 @@
-"""Checks that a layer or a loss, one's own too, keeps its contract and has the right gradient."""
+"""Checks that a layer or a loss keeps its contract and has the right gradient."""
 
 from __future__ import annotations
 
@@ -16,15 +16,8 @@ from functional_dl._numerics import BITS
 from functional_dl._tree import tree_map
 from functional_dl.contract import Layer, Loss, Params
 
-_BROKEN = {
-    1: "values differ",
-    2: "unlike",
-    3: "changed",
-    4: "impure",
-    5: "not linear",
-    6: "not the derivative",
-}
-"""What a message says about each property."""
+# What a message says about property 1, 2, …
+_BROKEN = "", "values differ", "unlike", "changed", "impure", "not linear", "not the derivative"
 
 
 class VjpError(AssertionError):
@@ -36,7 +29,8 @@ def check_vjp(f: Layer | Loss, *primals: Any) -> None:
 
     These properties are checked one after the other:
 
-    1. apply and vjp return the same value, bit for bit. It is finite, unless a primal is empty.
+    1. apply and vjp return the same value, bit for bit: finite, unless a primal is empty, and for a
+       loss a scalar.
     2. Each gradient has the structure, shapes and dtypes of its primal. With wrt_input=False, the
        gradients of params are the same and that of the input is None. The gradients of params share
        no memory with each other, the gradient of the input or the cotangent.
@@ -50,8 +44,8 @@ def check_vjp(f: Layer | Loss, *primals: Any) -> None:
     7. All this also holds for strided primals with NaN in the gaps and, if the input has two
        dimensions or more, for an empty batch.
 
-    5 and 6 are checked in float64, to within a bound of the error that `_differences` derives. All
-    random numbers are drawn from seed 0.
+    5 and 6 are checked in float64, within the error bound derived in `functional_dl._differences`.
+    All random numbers are drawn from seed 0.
 
     Cost: 6 calls apply 4 times for each element in which f is linear, 6 to 12 times for others, and
     26 times at a kink. A leaf of more than 256 elements takes 4 to 20 calls in all, and some 50
@@ -109,25 +103,22 @@ def check_vjp(f: Layer | Loss, *primals: Any) -> None:
     _check_layouts(f, named)
 
 
-@dataclass(frozen=True)
+@dataclass
 class _Case:
-    """What the properties are checked on: f, its primals by name, and how a copy is laid out."""
+    """What the properties are checked on. Each call of f is given new copies of its primals."""
 
     name: str
     f: Any
     primals: Params  # {"": params, "x": x} or {"y": y, "t": t}
-    copy: Callable[[Tensor], Tensor]
+    copy: Callable[[Tensor], Tensor]  # it decides the layout
     generator: torch.Generator = field(default_factory=lambda: torch.Generator().manual_seed(0))
 
     @property
     def is_layer(self) -> bool:
         return isinstance(self.f, Layer)
 
-    def copies(self) -> Params:
-        return tree_map(self.copy, self.primals)
-
     def other_primals(self) -> Params:
-        """Primals of the same shapes that are likely to be in the domain of f too."""
+        """Primals that f can be called with just as well: the same, reversed and halved."""
         return tree_map(lambda p: p.flip([*range(p.dim())]).div(2).to(p), self.primals)
 
     def draw(self, like: Tensor) -> Tensor:
@@ -136,51 +127,45 @@ class _Case:
         return (u + u.sign()).to(like)
 
     def apply(self, primals: Params) -> Tensor:
-        """The value; f is given copies of its own, as in `vjp`."""
         return self.f.apply(*tree_map(self.copy, primals).values())
 
     def vjp(self, primals: Params) -> tuple[Tensor, Any]:
         return self.f.vjp(*tree_map(self.copy, primals).values())
 
     def pull(self, pullback: Any, gy: Tensor) -> Params:
-        """Copies of the gradients, which no later call can change. They must fit the primals."""
-        if self.is_layer:
-            grads = dict(zip(("", "x"), pullback(gy), strict=True))
-        else:
-            grads = {"y": pullback()}
-        self.alike(2, primal={name: self.primals[name] for name in grads}, gradient=grads)
+        """Copies of the gradients by name, after checking that they are like the primals (2)."""
+        names = ("", "x") if self.is_layer else ("y",)
+        grads: Params = dict(
+            zip(names, pullback(gy) if self.is_layer else (pullback(),), strict=True)
+        )
+        self.pairs(2, primal={name: self.primals[name] for name in names}, gradient=grads)
         return tree_map(torch.clone, grads)
 
-    def alike(self, number: int, **pair: Params) -> None:
-        """Fails property number unless two trees have the same structure, shapes and dtypes."""
-        (_, expected), (name, got) = pair.items()
-        structures = [
-            tree_map(lambda leaf: "…" if isinstance(leaf, Tensor) else leaf, tree)
-            for tree in (expected, got)
-        ]
-        if structures[0] != structures[1]:
-            what = f"{name}: expected the structure {structures[0]}, got {structures[1]}"
+    def pairs(self, number: int, **trees: Params) -> list[tuple[str, Tensor, Tensor]]:
+        """The leaves of two trees, which must be alike in structure, shapes and dtypes."""
+        both, (_, name) = trees.values(), trees
+        expected, got = (tree_map(lambda t: "…" if isinstance(t, Tensor) else t, p) for p in both)
+        if expected != got:
+            what = f"{name}: expected the structure {expected}, got {got}"
             raise self.error(number, what)
-        for (path, a), (_, b) in zip(_leaves(expected), _leaves(got)):
+        pairs = _leaves(*both)
+        for path, a, b in pairs:
             if b.shape != a.shape or b.dtype != a.dtype:
                 raise self.error(number, not_like(name, path, b, a.dtype, a.shape))
+        return pairs
 
-    def equal(self, number: int, tolerance: float | None = None, **pair: Params) -> None:
-        """Fails property number unless two trees are equal: without a tolerance, bit for bit."""
-        self.alike(number, **pair)
-        (first, one), (second, other) = pair.items()
-        for (path, a), (_, b) in zip(_leaves(one), _leaves(other)):
+    def compare(self, number: int, tolerance: float | None = None, **trees: Params) -> None:
+        """Raises an error unless two trees are equal; without a tolerance, bit for bit."""
+        for path, a, b in self.pairs(number, **trees):
             if tolerance is None:
-                bits = BITS[a.element_size()]
+                bits, limit = BITS[a.element_size()], {}
                 wrong = a.contiguous().view(bits) != b.contiguous().view(bits)
             else:
-                wrong = ~((a - b).abs() <= tolerance)
+                wrong, limit = ~((a - b).abs() <= tolerance), {"tolerance": tolerance}
             if wrong.any():
                 index = wrong.nonzero()[0].tolist()
-                numbers = {first: a[tuple(index)].item(), second: b[tuple(index)].item()}
-                if tolerance is not None:
-                    numbers["tolerance"] = tolerance
-                raise self.error(number, f"{path}{index or ''}", **numbers)
+                numbers = {name: t[tuple(index)].item() for name, t in zip(trees, (a, b))}
+                raise self.error(number, f"{path}{index or ''}", **numbers, **limit)
 
     def error(self, number: int, what: object, **numbers: float) -> VjpError:
         digits = 10 if "tolerance" in numbers else 17
@@ -189,67 +174,54 @@ class _Case:
 
 
 class _Run(NamedTuple):
-    """A call of vjp and of its pullback. value and grads are copies of what they returned."""
+    """What vjp and its pullback gave. No later call can change value and grads: they are copies."""
 
     y: Tensor
-    value: Tensor
     pullback: Any
     gy: Tensor
+    value: Params
     grads: Params
 
 
-class _Leaf(NamedTuple):
-    """A leaf that has a gradient."""
-
-    path: str
-    primal: Tensor
-    gradient: Tensor
-    scale: float
-
-
 def _check_properties(case: _Case) -> None:
-    """1 to 6. Each may rely on those before it."""
-    given = case.copies(), case.copies()
-    value = case.f.apply(*given[0].values())
-    y, pullback = case.f.vjp(*given[1].values())
+    """Properties 1 to 6, each of which relies on those before."""
+    given = [tree_map(case.copy, case.primals) for _ in range(2)]
+    value, (y, pullback) = case.f.apply(*given[0].values()), case.f.vjp(*given[1].values())
     _same_value(case, value, y)
-    value, gy = y.clone(), case.draw(y) if case.is_layer else torch.ones_like(y)
-    cotangents = case.copy(gy), case.copy(gy)
-    run = _Run(y, value, pullback, gy, case.pull(pullback, cotangents[0]))
+    gy = case.draw(y) if case.is_layer else torch.ones_like(y)
+    cotangents = [case.copy(gy) for _ in range(2)]
+    value = {"value": y.clone()}
+    run = _Run(y, pullback, gy, value, case.pull(pullback, cotangents[0]))
     _gradients_fit(case, run, cotangents[1])
-    _nothing_changed(case, run, given, cotangents)
+    _nothing_changed(case, gy, given, cotangents)
     _pure(case, run)
 
     case = replace(case, primals=tree_map(_to_float64, case.primals))
     y, pullback = case.vjp(case.primals)
-    c = gy.to(y)
-    run = _Run(y, y.clone(), pullback, c, case.pull(pullback, case.copy(c)))
-    primals = _leaves({name: case.primals[name] for name in run.grads})
-    leaves = [
-        _Leaf(path, primal, gradient, scale_of(primal))
-        for (path, primal), (_, gradient) in zip(primals, _leaves(run.grads))
-    ]
-    delta = rounding_of_change(c, y, [(leaf.gradient, leaf.scale) for leaf in leaves])
-    _linear_pullback(case, run, leaves, delta)
-    _gradient_is_derivative(case, run, leaves, delta)
+    gy, value = gy.to(y), {"value": y.clone()}
+    run = _Run(y, pullback, gy, value, case.pull(pullback, case.copy(gy)))
+    pairs = [(g, p) for _, g, p in _leaves(run.grads, case.primals)]
+    delta = rounding_of_change(gy, y, pairs)
+    _linear_pullback(case, run, delta)
+    _gradient_is_derivative(case, run, delta)
 
 
 def _same_value(case: _Case, value: Any, y: Any) -> None:
-    """1."""
-    case.equal(1, apply={"value": value}, vjp={"value": y})
+    """Property 1."""
+    case.compare(1, apply={"value": value}, vjp={"value": y})
     if not case.is_layer and y.dim() > 0:
         raise case.error(1, not_like("vjp", "value", y, y.dtype, ()))
     if all(leaf.numel() for _, leaf in _leaves(case.primals)):
         largest = torch.finfo(y.dtype).max
-        case.equal(1, largest, zero={"value": torch.zeros_like(y)}, vjp={"value": y})
+        case.compare(1, largest, zero={"value": torch.zeros_like(y)}, vjp={"value": y})
 
 
 def _gradients_fit(case: _Case, run: _Run, cotangent: Tensor) -> None:
-    """2, as far as `pull` doesn't check it."""
+    """Property 2, but for what `pull` checks in each call."""
     if not case.is_layer:
         return
     grads, gx = run.pullback(cotangent, wrt_input=False)
-    case.equal(2, pullback={"": run.grads[""]}, without_x={"": grads})
+    case.compare(2, pullback={"": run.grads[""]}, without_x={"": grads})
     if gx is not None:
         raise case.error(2, f"expected None for x with wrt_input=False, got {gx}")
     grads, gx = run.pullback(cotangent)
@@ -261,69 +233,60 @@ def _gradients_fit(case: _Case, run: _Run, cotangent: Tensor) -> None:
 
 
 def _nothing_changed(
-    case: _Case, run: _Run, given: tuple[Params, Params], cotangents: tuple[Tensor, Tensor]
+    case: _Case, gy: Tensor, given: list[Params], cotangents: list[Tensor]
 ) -> None:
-    """3."""
-    before = {**case.primals, "cotangent": run.gy}
+    """Property 3."""
+    before = {**case.primals, "cotangent": gy}
     for primals, cotangent in zip(given, cotangents):
-        case.equal(3, before=before, after={**primals, "cotangent": cotangent})
+        case.compare(3, before=before, after={**primals, "cotangent": cotangent})
 
 
 def _pure(case: _Case, run: _Run) -> None:
-    """4."""
-    value = {"value": run.value}
+    """Property 4."""
     y, pullback = case.vjp(case.primals)
-    case.equal(4, first=value, again={"value": y})
-    case.equal(4, first=run.grads, again=case.pull(pullback, case.copy(run.gy)))
+    case.compare(4, first=run.value, again={"value": y})
+    case.compare(4, first=run.grads, again=case.pull(pullback, case.copy(run.gy)))
     _, pullback = case.vjp(case.other_primals())
     case.pull(pullback, case.copy(run.gy))
-    case.equal(4, first=run.grads, later=case.pull(run.pullback, case.copy(run.gy)))
-    case.equal(4, first=value, later={"value": run.y})
-    case.equal(4, first=value, later={"value": case.apply(case.primals)})
+    case.compare(4, first=run.grads, later=case.pull(run.pullback, case.copy(run.gy)))
+    case.compare(4, first=run.value, later={"value": run.y})
+    case.compare(4, first=run.value, later={"value": case.apply(case.primals)})
 
 
-def _linear_pullback(case: _Case, run: _Run, leaves: list[_Leaf], delta: float) -> None:
-    """5.
+def _linear_pullback(case: _Case, run: _Run, delta: float) -> None:
+    """Property 5.
 
-    For multiples k and m of two cotangents, (|k| + |m|) 8⁴ delta / scale is tolerated. That is at
-    least what 6 tolerates: errors that cancel within a pullback don't show in the gradient.
+    For one gradient, property 6 tolerates at least delta / (h scale) with h = 8⁻⁴. The same is
+    tolerated here, times |k| + |m|, for k times one cotangent plus m times another.
     """
     d = case.draw(run.y)
-    if not case.is_layer:
-        return
-    for k, m in (0, 0), (1, 1), (-1024, 0):
+    for k, m in ((0, 0), (1, 1), (-1024, 0)) if case.is_layer else ():  # a loss's takes none
         parts = case.pull(run.pullback, case.copy(d))
         whole = case.pull(run.pullback, case.copy(k * run.gy + m * d))
-        for leaf, (_, part), (path, both) in zip(leaves, _leaves(parts), _leaves(whole)):
-            tolerance = (abs(k) + abs(m)) * 8**4 * delta / leaf.scale
-            of_parts = {path: k * leaf.gradient + m * part}
-            case.equal(5, tolerance, of_parts=of_parts, of_whole={path: both})
+        for path, g, part, both, p in _leaves(run.grads, parts, whole, case.primals):
+            tolerance = (abs(k) + abs(m)) * 8**4 * delta / scale_of(p)
+            case.compare(5, tolerance, of_parts={path: k * g + m * part}, of_whole={path: both})
 
 
-def _gradient_is_derivative(case: _Case, run: _Run, leaves: list[_Leaf], delta: float) -> None:
-    """6."""
-    for leaf in leaves:
+def _gradient_is_derivative(case: _Case, run: _Run, delta: float) -> None:
+    """Property 6."""
+    for path, g, p in _leaves(run.grads, case.primals):
 
-        def change(step: Tensor, leaf: _Leaf = leaf) -> float:
-            moved = tree_map(lambda p: p + step if p is leaf.primal else p, case.primals)
-            return float((run.gy * (case.apply(moved) - run.value)).sum())
+        def change(step: Tensor, p: Tensor = p) -> float:
+            moved = tree_map(lambda leaf: leaf + step if leaf is p else leaf, case.primals)
+            return float((run.gy * (case.apply(moved) - run.value["value"])).sum())
 
-        direction = leaf.scale * case.draw(leaf.primal)
-        wrong = find_mismatch(change, leaf.gradient, leaf.scale, direction, delta)
+        wrong = find_mismatch(change, p, g, case.draw(p), delta)
         if wrong:
-            index, analytic, numeric, tolerance = wrong
-            what = f"{leaf.path}{index or ''}"
-            numbers = {"analytic": analytic, "numeric": numeric, "tolerance": tolerance}
-            raise case.error(6, what, **numbers)
+            index, numbers = wrong
+            raise case.error(6, f"{path}{index or ''}", **numbers)
 
 
 def _check_layouts(f: Layer | Loss, primals: Params) -> None:
-    """7."""
+    """Property 7."""
     cases = [_Case("check_vjp: 7, strided with NaN in the gaps", f, primals, _with_gaps)]
     if primals["x" if isinstance(f, Layer) else "y"].dim() > 1:
-        empty = {
-            name: p[:0] if isinstance(p, Tensor) and p.dim() else p for name, p in primals.items()
-        }
+        empty = {k: p[:0] if isinstance(p, Tensor) and p.dim() else p for k, p in primals.items()}
         cases.append(_Case("check_vjp: 7, a batch of none", f, empty, torch.clone))
     for case in cases:
         try:
@@ -334,11 +297,15 @@ def _check_layouts(f: Layer | Loss, primals: Params) -> None:
             raise VjpError(f"{case.name}: {type(error).__name__}: {error}") from error
 
 
-def _leaves(tree: Any, path: str = "") -> list[tuple[str, Any]]:
-    """The leaves of nested dicts with their paths, in the order of the paths."""
-    if not isinstance(tree, dict):
-        return [(path, tree)]
-    found = [leaf for k, v in tree.items() for leaf in _leaves(v, f"{path}.{k}".removeprefix("."))]
+def _leaves(*trees: Any) -> list[Any]:
+    """(path, leaf of each tree) for the leaves of nested dicts, in the order of the paths."""
+    if not isinstance(trees[0], dict):
+        return [("", *trees)]
+    found = [
+        (f"{k}.{path}".strip("."), *leaves)
+        for k in trees[0]
+        for path, *leaves in _leaves(*(tree[k] for tree in trees))
+    ]
     return sorted(found, key=lambda leaf: leaf[0])
 
 
@@ -352,7 +319,7 @@ def _overlap(a: Tensor, b: Tensor) -> bool:
 
 
 def _to_float64(p: Tensor) -> Tensor:
-    """A copy, so that two leaves which share a tensor don't move together in 6."""
+    """A copy in any case, so that params which share a tensor can be told apart."""
     return p.to(torch.float64, copy=True) if p.is_floating_point() else p
 
 
