@@ -3,9 +3,9 @@
 import math
 from collections.abc import Callable, Sequence
 
-import parity
 import pytest
 import torch
+from cases import same_bits
 from torch import ones
 
 import functional_dl as fdl
@@ -402,7 +402,7 @@ def test_bad_input_is_refused_by_name_and_nothing_changes(
         call()
     assert caught.type is error
     assert str(caught.value).startswith(message)
-    assert all(map(parity.same_bits, (W, B, X, Y), INPUTS))
+    assert all(map(same_bits, (W, B, X, Y), INPUTS))
 
 
 def test_a_refused_cotangent_changes_no_gradient() -> None:
