@@ -6,6 +6,7 @@ from typing import Any
 import matplotlib as mpl
 import numpy as np
 import torch
+from cycler import cycler
 from experiment import Contestant, Points
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
@@ -13,6 +14,11 @@ from torch import Tensor
 
 mpl.use("Agg")
 mpl.rcParams["svg.hashsalt"] = "functional_dl"  # the same file for the same figure
+
+# Okabe and Ito's colours, which colour-blind readers tell apart; a colour has one meaning.
+INSIDE, OUTSIDE, WRONG = "#0072B2", "#E69F00", "#D55E00"
+OURS, PYTORCH, PEER = "#0072B2", "#E69F00", "#999999"
+LINES = cycler(color=["#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00"])
 
 # Wide and pale below, thin and dark above, so that lines that coincide are all seen.
 STYLES = {
