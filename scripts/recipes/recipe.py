@@ -10,7 +10,6 @@ sys.path.append(str(Path(__file__).parent.parent))  # so recipes import this bef
 import cli
 import figures
 import torch
-from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 from torch import Tensor
 
@@ -18,7 +17,7 @@ import functional_dl as fdl
 
 
 def begin(description: str | None, args: list[str] | None) -> Namespace:
-    """Reads the options; sets the seed, the number of threads and the colours of lines.
+    """Reads the options, and sets the seed and the number of threads.
 
     Args:
         description: A recipe's docstring, whose first line `--help` shows.
@@ -32,7 +31,6 @@ def begin(description: str | None, args: list[str] | None) -> Namespace:
     options = parser.parse_args(args)
     torch.manual_seed(options.seed)
     torch.set_num_threads(options.threads)
-    plt.rcParams["axes.prop_cycle"] = figures.LINES
     return options
 
 

@@ -3,8 +3,10 @@
 import math
 
 import torch
-from experiment import LEARNING_RATE, Step, alternate
 from torch import Tensor
+
+from report.experiment import LEARNING_RATE, RELU, TANH, Network, alternate
+from report.trainers import Step
 
 
 class Module:
@@ -63,9 +65,9 @@ class Tanh(Module):
         return gy * (1 - self.y**2)
 
 
-def as_printed(network: str) -> Step:
+def as_printed(network: Network) -> Step:
     """A step of training with them, which returns the loss before it."""
-    modules = alternate(Linear, {"ReLU": ReLU, "Tanh": Tanh}[network])
+    modules = alternate(Linear, {RELU: ReLU, TANH: Tanh}[network])
     pairs = [pair for m in modules for pair in zip(m.parameters, m.grads, strict=True)]
 
     def step(inputs: Tensor, targets: Tensor) -> Tensor:

@@ -4,17 +4,18 @@ No layers, no dicts, no closures, no checks: what the step takes beyond these is
 """
 
 import torch
-from experiment import LEARNING_RATE, Step, functional
+from report.experiment import LEARNING_RATE, RELU, Network
+from report.trainers import Step, core
 from torch import Tensor
 
 ONE = torch.ones(())
 BITS = torch.int32
 
 
-def inline(network: str) -> Step:
+def inline(network: Network) -> Step:
     """A step of training, which returns the loss before it."""
-    relu = network == "ReLU"
-    p = functional(network).parameters()
+    relu = network == RELU
+    p = core(network).parameters()
 
     def step(x: Tensor, t: Tensor) -> Tensor:
         nonlocal p

@@ -1,42 +1,32 @@
 """The most memory in use while training, beyond that before the first step; each in a process."""
 
 import json
-import os
-import subprocess
 import sys
 from argparse import Namespace
-from pathlib import Path
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
+import cli
 import torch
-from experiment import (
-    LEARNING_RATE,
-    Step,
-    functional,
-    pytorch,
-    pytorch_model,
-    updating,
-)
-from race import Entry, compare, pivot, ratio
+from report.contestant import Contestant, Whose
+from report.experiment import LEARNING_RATE, RELU
+from report.trainers import Step, core, pytorch, updating
 from torch import Tensor, nn
 from tqdm import tqdm
 
-THREADS = 2
+from racing import charts
+from racing.memory import MALLOCS, PEAK, resident
+from racing.race import Entry, compare, pivot, ratio
+from racing.section import Section
+
 WIDTH, LAYERS, BATCH, STEPS = 2048, 8, 1024, 3
 SIZES = [WIDTH] * (1 + LAYERS)
-PEAK = Path("/proc/self/clear_refs")
-"""Where Linux is told to forget how much memory a process had at most."""
-
-MALLOCS = {
-    "that gives back what is freed": {"MALLOC_MMAP_THRESHOLD_": str(2**20)},
-    "as it is": {},
-}
-"""The first shows what is in use, the second what the system sees."""
 
 
 def in_hooks() -> Step:
     """PyTorch, where each parameter is updated as soon as its gradient is there."""
-    model, criterion = pytorch_model("ReLU", SIZES), nn.MSELoss()
+    model, criterion = RELU.torch(SIZES), nn.MSELoss()
     optimizers = {p: torch.optim.SGD([p], LEARNING_RATE) for p in model.parameters()}
 
     def update(p: Any) -> None:
@@ -54,13 +44,25 @@ def in_hooks() -> Step:
     return step
 
 
-WAYS = {
-    "PyTorch": lambda: pytorch("ReLU", SIZES).step,
-    "PyTorch, optimizer in hooks": in_hooks,
-    "value_and_grad, then sgd": lambda: functional("ReLU", SIZES).step,
-    "value_and_update": lambda: updating("ReLU", SIZES, hold=True),
-    "value_and_update, params handed over": lambda: updating("ReLU", SIZES),
-}
+# They begin with nothing, and give a step.
+PYTORCH = Contestant("PyTorch", Whose.PYTORCH, lambda: pytorch(RELU, SIZES).step)
+SEPARATELY = Contestant(
+    "value_and_grad, then sgd",
+    Whose.OURS,
+    lambda: core(RELU, SIZES).step,
+    context=torch.inference_mode,
+)
+CONTESTANTS = (
+    PYTORCH,
+    replace(PYTORCH, name="PyTorch, optimizer in hooks", begin=in_hooks),
+    SEPARATELY,
+    replace(SEPARATELY, name="value_and_update", begin=lambda: updating(RELU, SIZES, hold=True)),
+    replace(
+        SEPARATELY,
+        name="value_and_update, params handed over",
+        begin=lambda: updating(RELU, SIZES),
+    ),
+)
 
 
 def measure(options: Namespace) -> list[Entry]:
@@ -71,15 +73,13 @@ def measure(options: Namespace) -> list[Entry]:
         return entries
     for how, environment in MALLOCS.items():
         theirs = torch.empty(0)
-        for who in tqdm(WAYS, f"malloc {how}", leave=False):
-            command = [sys.executable, __file__, who, str(options.threads), str(options.seed)]
-            run = subprocess.run(
-                command, env=os.environ | environment, stdout=subprocess.PIPE, check=True
-            )
-            peak, losses = json.loads(run.stdout)
-            theirs = torch.tensor(losses) if who == "PyTorch" else theirs
-            right, what = compare(torch.tensor(losses), theirs, exact=True)
-            entries.append(Entry({"malloc": how}, who, what, [peak] if right else []))
+        for i, c in enumerate(tqdm(CONTESTANTS, f"malloc {how}", leave=False)):
+            args = (str(i), str(options.threads), str(options.seed))
+            peak, losses = json.loads(cli.run_module(__name__, *args, environment=environment))
+            losses = torch.tensor(losses)
+            theirs = losses if c is PYTORCH else theirs
+            right, what = compare(losses, theirs, c.exact)
+            entries.append(Entry({"malloc": how}, c.name, c.whose, what, [peak] if right else []))
     return entries
 
 
@@ -93,24 +93,29 @@ def table(entries: list[Entry]) -> list[dict[str, Any]]:
     )
 
 
-def main(who: str, threads: str, seed: str) -> None:
-    """Prints the peak, in bytes, and the losses."""
+SECTION = Section(
+    "memory",
+    "The most memory beyond that before the first step, 8 layers of 2048, batch 1024",
+    2,
+    measure,
+    table,
+    partial(charts.bars, label="times as little memory as PyTorch eager"),
+)
+
+
+def main(contestant: str, threads: str, seed: str) -> None:
+    """Trains, and prints the peak, in bytes, and the losses."""
     torch.set_num_threads(int(threads))
     torch.manual_seed(int(seed))
-    step = WAYS[who]()
+    who = CONTESTANTS[int(contestant)]
+    step = who.begin()
     inputs, targets = torch.rand(BATCH, WIDTH), torch.rand(BATCH, WIDTH)
     torch.mm(inputs, inputs.t())  # what the first product sets up is not the training's
     PEAK.write_text("5")  # from here on
     before = resident("VmRSS")
-    with torch.inference_mode("PyTorch" not in who):
+    with who.context():
         losses = [step(inputs, targets).item() for _ in range(STEPS)]
     print(json.dumps([resident("VmHWM") - before, losses]))
-
-
-def resident(what: str) -> int:
-    """VmRSS, the memory that the process has now, or VmHWM, the most that it had, in bytes."""
-    lines = Path("/proc/self/status").read_text().splitlines()
-    return 1024 * next(int(line.split()[1]) for line in lines if line.startswith(what))
 
 
 if __name__ == "__main__":

@@ -4,14 +4,17 @@ There are widths where a second thread makes a product slower: pytorch#144633.
 """
 
 from argparse import Namespace
+from functools import partial
 from typing import Any
 
-import big
 import cli
-from bench_growth import WIDTHS
-from race import Entry, pivot, quartiles, ratio
+from report.experiment import RELU
 
-THREADS = 2
+from racing import charts, sized
+from racing.race import Entry, pivot, quartiles, ratio
+from racing.section import Section
+from racing.sections.growth import WIDTHS
+
 BATCH = 128
 
 
@@ -22,7 +25,7 @@ def measure(options: Namespace) -> list[Entry]:
         for threads in range(1, 1 + options.threads):
             cli.use_threads(threads)
             case = {"width": width, "threads": threads}
-            entries += big.contest_of(case, "ReLU", [width] * 3, BATCH, options)
+            entries += sized.contest_of(case, RELU, [width] * 3, BATCH, options)
     return entries
 
 
@@ -34,3 +37,13 @@ def table(entries: list[Entry]) -> list[dict[str, Any]]:
         lambda e: f"{e.who}, µs on {e.case['threads']}",
         lambda e: f"{quartiles(e.values)[1] * 1e6:,.0f} ({ratio(entries, e):.2f})",
     )
+
+
+SECTION = Section(
+    "threads",
+    "How it grows with width on one thread and on two, batch 128",
+    2,
+    measure,
+    table,
+    partial(charts.lines, along="width", by="threads"),
+)

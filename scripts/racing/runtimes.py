@@ -1,50 +1,27 @@
-"""The functional core's step as a file, trained by ONNX Runtime and OpenVINO."""
+"""The functional core's step from exported files, trained by ONNX Runtime and OpenVINO."""
 
 import tempfile
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
-from experiment import LEARNING_RATE, Batches, Points, functional_model, functional_step
+from exported.files import arrays, feeds, step_of, write
+from exported.reference import Arrays
+from report.experiment import LEARNING_RATE, Batches, Network
 from torch import Tensor
 
 import functional_dl as fdl
 from functional_dl.export import to_onnx
 
-Arrays = dict[str, Any]
 
-
-def step_of(network: str) -> Callable[..., Any]:
-    """(params, inputs, targets, lr) ↦ (new params, loss), as `to_onnx` takes it."""
-    step = functional_step(network)
-    return lambda params, inputs, targets, lr: step(params, lr, (inputs, targets))
-
-
-def write(network: str, file: Path, loop: Literal["steps"] | None = None) -> None:
-    """The step, or the whole training."""
-    example = (functional_model(network).init(), *Points.draw(2), LEARNING_RATE)
-    to_onnx(step_of(network), example, file, loop=loop)
-
-
-def arrays(params: fdl.Params, **more: Any) -> Arrays:
-    """The params and more, as the files name them."""
-    named = {f"params.{k}": p.numpy() for k, p in fdl.to_state_dict(params).items()}
-    return named | {k: np.asarray(v, np.float32) for k, v in more.items()}
-
-
-def feeds(pairs: Iterable[tuple[Tensor, Tensor]], lr: Any) -> list[Arrays]:
-    """What a step takes besides the params, for each pair of inputs and targets."""
-    return [arrays({}, inputs=x, targets=t, lr=lr) for x, t in pairs]
-
-
-def stepwise(network: str, batches: Batches) -> Callable[[int], Tensor]:
+def stepwise(network: Network, batches: Batches) -> Callable[[int], Tensor]:
     """A step for each call of ONNX Runtime."""
-    from onnx_runtime import Training
+    from exported.runtime import Training
 
-    params = arrays(functional_model(network).init())
+    params = arrays(network.core().init())
     each = feeds(zip(*batches, strict=True), LEARNING_RATE)
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder, "step.onnx")
@@ -53,11 +30,11 @@ def stepwise(network: str, batches: Batches) -> Callable[[int], Tensor]:
     return lambda epochs: torch.from_numpy(training.run(epochs * len(each)))
 
 
-def looped(network: str, batches: Batches, at_once: bool) -> Callable[[int], Tensor]:
+def looped(network: Network, batches: Batches, at_once: bool) -> Callable[[int], Tensor]:
     """An epoch, or all of them, for each call of ONNX Runtime."""
-    from onnx_runtime import Training
+    from exported.runtime import Training
 
-    params = arrays(functional_model(network).init())
+    params = arrays(network.core().init())
     inputs, targets = batches
     feed = arrays({}, inputs=inputs, targets=targets, lr=LEARNING_RATE)
     with tempfile.TemporaryDirectory() as folder:
@@ -77,14 +54,13 @@ def looped(network: str, batches: Batches, at_once: bool) -> Callable[[int], Ten
 
 
 def side_by_side(
-    network: str, params: fdl.Params, batches: Batches, openvino: bool
+    network: Network, params: fdl.Params, batches: Batches, run_by: Callable[..., Any]
 ) -> Callable[[], Tensor]:
-    """An epoch of many networks as one, from a single file, a step for each call."""
+    """An epoch of many networks as one, from a single file, a step for each call of run_by's."""
     seeds = len(params["0"]["weight"])
     rates = torch.full((seeds,), LEARNING_RATE)
     steps = torch.vmap(step_of(network), in_dims=(0, None, None, 0))
     threads = torch.get_num_threads()
-    run_by = in_openvino if openvino else in_onnx_runtime
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder, "step.onnx")
         to_onnx(steps, (params, batches[0][0], batches[1][0], rates), file)
@@ -96,7 +72,7 @@ def in_onnx_runtime(
     file: Path, params: Arrays, feeds: list[Arrays], threads: int
 ) -> Callable[[], Any]:
     """Runs the file for each feed, and gives the losses."""
-    from onnx_runtime import Training
+    from exported.runtime import Training
 
     training = Training(file, params, feeds, threads)
     return lambda: training.run(len(feeds))

@@ -2,33 +2,27 @@
 
 from argparse import Namespace
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
-import exported
 import numpy as np
-import peers
 import torch
-from contestants import COMPILED, report_batches
-from experiment import (
-    LEARNING_RATE,
-    NETWORKS,
-    functional,
-    functional_model,
-    functional_step,
-    pytorch,
-    pytorch_model,
-)
-from race import Contestant, Entry, Turn, contest, pivot, quartiles, ratio
+from report.contestant import Contestant, Whose
+from report.experiment import LEARNING_RATE, NETWORKS, Network
+from report.trainers import core, core_step, pytorch
 from torch import Tensor
 
 import functional_dl as fdl
+from racing import charts, peers, runtimes
+from racing.contestants import COMPILED, report_batches
+from racing.race import Entry, Turn, contest, pivot, quartiles, ratio
+from racing.section import Section
 
-THREADS = 2
 SEEDS = (1, 8, 64, 256)
 
 
-def one_by_one(network: str, seeds: int) -> Turn:
+def one_by_one(network: Network, seeds: int) -> Turn:
     """PyTorch, a network after the other."""
     steps = [seeded(lambda: pytorch(network).step, seed) for seed in range(seeds)]
     pairs = [*zip(*report_batches(), strict=True)]
@@ -36,9 +30,9 @@ def one_by_one(network: str, seeds: int) -> Turn:
 
 
 def side_by_side(
-    network: str, seeds: int, init: Callable[[], Any], step: Callable[..., Any], compiled: bool
+    network: Network, seeds: int, init: Callable[[], Any], step: Callable[..., Any], compiled: bool
 ) -> Turn:
-    """A step of PyTorch tensors, by torch.vmap, and an epoch of them by scan."""
+    """A step on PyTorch's tensors, by torch.vmap, and an epoch of them by scan."""
     params = fdl.stack([seeded(init, seed) for seed in range(seeds)])
     rates = torch.full((seeds,), LEARNING_RATE)
     batches = report_batches()
@@ -51,33 +45,32 @@ def side_by_side(
 
     def turn() -> Tensor:
         nonlocal params
-        with torch.inference_mode():
-            params, losses = run(params, batches)
+        params, losses = run(params, batches)
         return losses
 
     return turn
 
 
-def core(network: str, seeds: int, compiled: bool) -> Turn:
+def core_vmap(network: Network, seeds: int, compiled: bool) -> Turn:
     """The functional core."""
-    model = functional_model(network)
-    return side_by_side(network, seeds, model.init, functional_step(network), compiled)
+    model = network.core()
+    return side_by_side(network, seeds, model.init, core_step(network), compiled)
 
 
-def torch_func(network: str, seeds: int, compiled: bool) -> Turn:
+def torch_func(network: Network, seeds: int, compiled: bool) -> Turn:
     """torch.func over PyTorch's modules."""
 
     def init() -> dict[str, Tensor]:
-        return {k: p.detach() for k, p in pytorch_model(network).named_parameters()}
+        return {k: p.detach() for k, p in network.torch().named_parameters()}
 
     return side_by_side(network, seeds, init, peers.func_step(network), compiled)
 
 
-def jax_vmap(network: str, seeds: int) -> Turn:
+def jax_vmap(network: Network, seeds: int) -> Turn:
     """JAX, jit of a scan of vmap."""
     import jax
 
-    trees = [seeded(lambda: functional(network).parameters(), seed) for seed in range(seeds)]
+    trees = [seeded(lambda: core(network).parameters(), seed) for seed in range(seeds)]
     params: Any = [np.stack(leaves) for leaves in zip(*trees, strict=True)]
     rates = np.full(seeds, LEARNING_RATE, np.float32)
     data = tuple(b.numpy() for b in report_batches())
@@ -95,10 +88,10 @@ def jax_vmap(network: str, seeds: int) -> Turn:
     return turn
 
 
-def exported_step(network: str, seeds: int, openvino: bool) -> Turn:
+def exported_step(network: Network, seeds: int, run_by: Callable[..., Any]) -> Turn:
     """The functional core's step, by torch.vmap, as a single file."""
-    params = fdl.stack([seeded(functional_model(network).init, seed) for seed in range(seeds)])
-    return exported.side_by_side(network, params, report_batches(), openvino)
+    params = fdl.stack([seeded(network.core().init, seed) for seed in range(seeds)])
+    return runtimes.side_by_side(network, params, report_batches(), run_by)
 
 
 def seeded(make: Callable[[], Any], seed: int) -> Any:
@@ -107,36 +100,48 @@ def seeded(make: Callable[[], Any], seed: int) -> Any:
     return make()
 
 
+# They begin with a network and a number of seeds, and give a turn.
+VMAP = Contestant(
+    "core, vmap",
+    Whose.OURS,
+    partial(core_vmap, compiled=False),
+    exact=False,
+    context=torch.inference_mode,
+)
+FUNC = replace(
+    VMAP,
+    name="torch.func, vmap",
+    whose=Whose.PYTORCH,
+    begin=partial(torch_func, compiled=False),
+)
+CONTESTANTS = (
+    Contestant("PyTorch, one by one", Whose.PYTORCH, one_by_one),
+    FUNC,
+    replace(FUNC, name="torch.func, vmap, compiled", begin=partial(torch_func, compiled=True)),
+    Contestant("JAX, vmap", Whose.PEER, jax_vmap, exact=False),
+    VMAP,
+    replace(VMAP, name="core, vmap, compiled", begin=partial(core_vmap, compiled=True)),
+)
+EXPORTED = tuple(
+    Contestant(name, Whose.OURS, partial(exported_step, run_by=run_by), exact=False)
+    for name, run_by in (
+        ("exported, ONNX Runtime", runtimes.in_onnx_runtime),
+        ("exported, OpenVINO", runtimes.in_openvino),
+    )
+)
+
+
 def measure(options: Namespace) -> list[Entry]:
     """Each network and number of seeds is a case; its time is that of a step of one network."""
     entries: list[Entry] = []
     for network in NETWORKS:
         for seeds in SEEDS:
             torch.compiler.reset()
-            contestants = {
-                "PyTorch, one by one": Contestant(partial(one_by_one, network, seeds)),
-                "torch.func, vmap": Contestant(
-                    partial(torch_func, network, seeds, compiled=False), exact=False
-                ),
-                "torch.func, vmap, compiled": Contestant(
-                    partial(torch_func, network, seeds, compiled=True), exact=False
-                ),
-                "JAX, vmap": Contestant(partial(jax_vmap, network, seeds), exact=False),
-                "core, vmap": Contestant(
-                    partial(core, network, seeds, compiled=False), exact=False
-                ),
-                "core, vmap, compiled": Contestant(
-                    partial(core, network, seeds, compiled=True), exact=False
-                ),
-            }
-            if seeds == 64:
-                contestants |= {
-                    f"exported, {runtime}": Contestant(
-                        partial(exported_step, network, seeds, runtime == "OpenVINO"), exact=False
-                    )
-                    for runtime in ("ONNX Runtime", "OpenVINO")
-                }
-            case = {"network": network, "seeds": seeds}
+            contestants = [
+                replace(c, begin=partial(c.begin, network, seeds))
+                for c in (*CONTESTANTS, *(EXPORTED if seeds == 64 else ()))
+            ]
+            case = {"network": str(network), "seeds": seeds}
             entries += contest(case, contestants, 10 * seeds, options.rounds or 9, checked=3)
     return entries
 
@@ -149,3 +154,13 @@ def table(entries: list[Entry]) -> list[dict[str, Any]]:
         lambda e: f"{e.case['seeds']} seeds, µs",
         lambda e: f"{quartiles(e.values)[1] * 1e6:,.1f} ({ratio(entries, e):.2f})",
     )
+
+
+SECTION = Section(
+    "seeds",
+    "Many seeds, for a step of each network",
+    2,
+    measure,
+    table,
+    partial(charts.lines, along="seeds", by="network"),
+)

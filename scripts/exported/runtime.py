@@ -2,13 +2,11 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 import onnxruntime as ort
 
-Arrays: TypeAlias = dict[str, Any]
-"""NumPy's arrays under their names in a file."""
+from exported.reference import Arrays
 
 
 def load(file: Path | bytes, threads: int) -> ort.InferenceSession:
@@ -18,25 +16,11 @@ def load(file: Path | bytes, threads: int) -> ort.InferenceSession:
     return ort.InferenceSession(file, options, ["CPUExecutionProvider"])
 
 
-class Reference(NamedTuple):
-    """What to begin with, and what PyTorch comes to from there."""
-
-    params: Arrays
-    feeds: list[Arrays]
-    points: dict[str, tuple[Any, Any]]
-    """Inputs and targets, for training and for the test."""
-    losses: Any
-    nudged: Any
-    """The losses where the first weight has been the next number up."""
-    errors: dict[str, float]
-    probes: list[tuple[Arrays, Arrays]]
-    """Params along the way, and what a step with the first batch makes of them."""
-
-
 class Training:
     """Runs a file for one feed after the other, while the params stay in the runtime.
 
-    All is bound beforehand: new params go where the old ones were two runs ago.
+    Inputs and outputs are bound beforehand: new params are written where the old ones were two runs
+    ago.
 
     Args:
         file: A step, or the whole of training; or what such a file holds.

@@ -8,11 +8,12 @@ from typing import Any
 
 import numpy as np
 import torch
-from experiment import LEARNING_RATE, Step, pytorch_model
+from report.experiment import LEARNING_RATE, RELU, TANH, Network
+from report.trainers import Step
 from torch import Tensor, nn
 
 
-def numpy_step(network: str, parameters: list[Tensor]) -> Step:
+def numpy_step(network: Network, parameters: list[Tensor]) -> Step:
     """NumPy by hand, in place."""
     weights = [p.numpy().copy() for p in parameters[::2]]
     biases = [p.numpy().copy() for p in parameters[1::2]]
@@ -21,7 +22,7 @@ def numpy_step(network: str, parameters: list[Tensor]) -> Step:
         kept = [inputs.numpy()]
         for w, b in zip(weights[:-1], biases[:-1], strict=True):
             z = kept[-1] @ w.T + b
-            kept.append(np.maximum(z, 0) if network == "ReLU" else np.tanh(z))
+            kept.append(np.maximum(z, 0) if network == RELU else np.tanh(z))
         error = kept[-1] @ weights[-1].T + biases[-1] - targets.numpy()
         loss = np.square(error).mean()
         gy = error * np.float32(2 / error.size)
@@ -30,7 +31,7 @@ def numpy_step(network: str, parameters: list[Tensor]) -> Step:
             gw, gb = gy.T @ x, gy.sum(0)
             if i > 0:
                 gx = gy @ weights[i]
-                gy = gx * (x > 0) if network == "ReLU" else gx * (1 - x * x)
+                gy = gx * (x > 0) if network == RELU else gx * (1 - x * x)
             weights[i] -= np.float32(LEARNING_RATE) * gw
             biases[i] -= np.float32(LEARNING_RATE) * gb
         return torch.tensor(loss)
@@ -38,12 +39,12 @@ def numpy_step(network: str, parameters: list[Tensor]) -> Step:
     return step
 
 
-def jax_step(network: str) -> Callable[..., Any]:
+def jax_step(network: Network) -> Callable[..., Any]:
     """(params, lr, batch) ↦ (new params, loss), to be transformed by JAX."""
     import jax
     from jax import numpy as jnp
 
-    activation = {"ReLU": jax.nn.relu, "Tanh": jnp.tanh}[network]
+    activation = {RELU: jax.nn.relu, TANH: jnp.tanh}[network]
 
     def loss(params: list[Any], batch: tuple[Any, Any]) -> Any:
         x, targets = batch
@@ -59,9 +60,9 @@ def jax_step(network: str) -> Callable[..., Any]:
     return step
 
 
-def func_step(network: str) -> Callable[..., Any]:
+def func_step(network: Network) -> Callable[..., Any]:
     """(params, lr, batch) ↦ (new params, loss), by PyTorch's modules and torch.func."""
-    model, criterion = pytorch_model(network), nn.MSELoss()
+    model, criterion = network.torch(), nn.MSELoss()
 
     def loss(params: dict[str, Tensor], batch: tuple[Tensor, Tensor]) -> Tensor:
         inputs, targets = batch

@@ -1,29 +1,23 @@
-"""Contestants checked against PyTorch, then timed in turns, so that noise is the same for all."""
+"""Contestants, checked against PyTorch, then timed in turns, so that noise is the same for all."""
 
 import random
 import statistics
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, TypeAlias
 
 import torch
+from report.contestant import Contestant, Whose
 from torch import Tensor
 from tqdm import tqdm
 
 TOLERANCE = 1e-4
-"""Of losses that need not be equal: rounded otherwise, float32 drifts by some 1e-6 of the loss in
-the first hundreds of steps of training, while a formula that is wrong is off by far more."""
+"""By how much losses may be off, relatively, where equal bits are not asked for. Other rounding
+moves them by some 1e-6 in the first hundreds of steps; a wrong formula, by far more."""
 
 Turn: TypeAlias = Callable[[], Tensor]
 """Trains some steps, and returns their losses."""
-
-
-class Contestant(NamedTuple):
-    """How to begin, and whether the losses are to be PyTorch's in every bit."""
-
-    begin: Callable[[], Turn]
-    exact: bool = True
 
 
 class Entry(NamedTuple):
@@ -31,6 +25,7 @@ class Entry(NamedTuple):
 
     case: dict[str, Any]
     who: str
+    whose: Whose
     losses: str
     values: list[float]
     """Seconds that a step took in each turn, or bytes; none if the losses are wrong."""
@@ -38,7 +33,7 @@ class Entry(NamedTuple):
 
 def contest(
     case: dict[str, Any],
-    contestants: Mapping[str, Contestant],
+    contestants: Sequence[Contestant],
     steps: int,
     rounds: int,
     checked: int = 1,
@@ -47,39 +42,53 @@ def contest(
 
     Args:
         case: What the contest is about.
-        contestants: By name; the first is whom the others are compared with.
+        contestants: Their begin takes nothing and returns a Turn. The first is the one that the
+            others are compared with.
         steps: In a turn.
         rounds: In each, all have a turn, in random order; one more in the beginning isn't counted.
         checked: How many turns are compared.
     """
-    turns: dict[str, Turn] = {}
-    verdicts: dict[str, str] = {}
+    turns: dict[Contestant, Turn] = {}
+    verdicts: dict[Contestant, str] = {}
     theirs = torch.empty(0)
     about = ", ".join(f"{k} {v}" for k, v in case.items())
-    for name, contestant in tqdm(contestants.items(), f"{about}: checked", leave=False):
+    for contestant in tqdm(contestants, f"{about}: checked", leave=False):
         try:
-            turn = contestant.begin()
+            turn = start(contestant)
         except ImportError as error:
-            tqdm.write(f"{name} is left out: {error}; pip install '.[peers]'", file=sys.stderr)
+            tqdm.write(
+                f"{contestant.name} is left out: {error}; pip install '.[peers]'", file=sys.stderr
+            )
             continue
         losses = torch.stack([turn() for _ in range(checked)])
         theirs = losses if not verdicts else theirs
-        right, verdicts[name] = compare(losses, theirs, contestant.exact)
+        right, verdicts[contestant] = compare(losses, theirs, contestant.exact)
         if right:
-            turns[name] = turn
+            turns[contestant] = turn
 
     rng = random.Random(0)
-    seconds: dict[str, list[float]] = {name: [] for name in verdicts}
+    seconds: dict[Contestant, list[float]] = {contestant: [] for contestant in verdicts}
     with tqdm(total=(1 + rounds) * len(turns), desc=about, unit="turn", leave=False) as progress:
         for i in range(1 + rounds):
-            for name in rng.sample([*turns], len(turns)):
-                start = time.perf_counter()
-                turns[name]()
-                elapsed = time.perf_counter() - start
+            for contestant in rng.sample([*turns], len(turns)):
+                before = time.perf_counter()
+                turns[contestant]()
+                elapsed = time.perf_counter() - before
                 if i > 0:
-                    seconds[name].append(elapsed / steps)
+                    seconds[contestant].append(elapsed / steps)
                 progress.update()
-    return [Entry(case, name, what, seconds[name]) for name, what in verdicts.items()]
+    return [Entry(case, c.name, c.whose, what, seconds[c]) for c, what in verdicts.items()]
+
+
+def start(contestant: Contestant) -> Turn:
+    """Has it begin; its turns are in its context."""
+    turn = contestant.begin()
+
+    def in_context() -> Tensor:
+        with contestant.context():
+            return turn()
+
+    return in_context
 
 
 def compare(losses: Tensor, theirs: Tensor, exact: bool) -> tuple[bool, str]:

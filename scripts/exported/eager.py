@@ -1,38 +1,30 @@
-"""What onnx_train.py trains from and is compared with: made with torch, in a process of its own."""
+"""PyTorch's side of onnx_train: writes the files, trains beside them, and is timed."""
 
 import math
 import time
 from pathlib import Path
 
 import cli
-import exported
 import torch
-from experiment import (
-    LEARNING_RATE,
-    POINTS,
-    Contestant,
-    Points,
-    error_rate,
-    functional_model,
-    pytorch,
-    train,
-)
-from onnx_runtime import Arrays, Reference
+from report.experiment import LEARNING_RATE, POINTS, Batches, Network, Points
+from report.trainers import Trainer, error_rate, pytorch, train
 from torch import Tensor
 
+from exported import files
+from exported.reference import Arrays, Reference
 from functional_dl.export import to_onnx
 
 PROBES = 25
-eager: dict[str, Contestant] = {}
-"""PyTorch's networks, to be timed."""
+timed: dict[str, tuple[Trainer, list[Batches]]] = {}
+"""By network: what is timed, and the batches that it goes through."""
 
 
-def prepare(network: str, seed: int, epochs: int, folder: Path) -> Reference:
+def prepare(network: Network, seed: int, epochs: int, folder: Path) -> Reference:
     """Writes the files of a network, and trains it with PyTorch."""
     cli.use_threads(1)
-    exported.write(network, folder / f"{network}-step.onnx")
-    exported.write(network, folder / f"{network}-training.onnx", loop="steps")
-    model = functional_model(network)
+    files.write(network, folder / f"{network}-step.onnx")
+    files.write(network, folder / f"{network}-training.onnx", loop="steps")
+    model = network.core()
     params = model.init()
     to_onnx(model.apply, (params, torch.ones(2, 2)), folder / f"{network}-predict.onnx")
 
@@ -40,16 +32,17 @@ def prepare(network: str, seed: int, epochs: int, folder: Path) -> Reference:
     points = {"training": Points.draw(POINTS), "test": Points.draw(POINTS)}
     batches = points["training"].batches()
 
-    def begin() -> Contestant:
+    def begin() -> Trainer:
         torch.manual_seed(seed)
         return pytorch(network)
 
-    def arrays(contestant: Contestant) -> Arrays:
-        parameters = (p.numpy().copy() for p in contestant.parameters())
+    def arrays(trainer: Trainer) -> Arrays:
+        parameters = (p.numpy().copy() for p in trainer.parameters())
         return dict(zip(names, parameters, strict=True))
 
-    names = [*exported.arrays(params)]
-    whole, nudged, eager[network] = begin(), begin(), begin()
+    names = [*files.arrays(params)]
+    whole, nudged = begin(), begin()
+    timed[str(network)] = begin(), batches
     start = arrays(whole)
 
     first = nudged.parameters()[0].view(-1)[:1]
@@ -65,8 +58,9 @@ def prepare(network: str, seed: int, epochs: int, folder: Path) -> Reference:
                 probes.append((before, arrays(whole)))
 
     return Reference(
+        str(network),
         start,
-        exported.feeds(batches, LEARNING_RATE),
+        files.feeds(batches, LEARNING_RATE),
         {k: (p.inputs.numpy(), p.targets.numpy()) for k, p in points.items()},
         torch.stack(losses).numpy(),
         train(nudged, points["training"], epochs).flatten().numpy(),
@@ -75,10 +69,10 @@ def prepare(network: str, seed: int, epochs: int, folder: Path) -> Reference:
     )
 
 
-def turn(network: str, feeds: list[Arrays], steps: int) -> float:
-    """Seconds in which PyTorch does so many steps."""
-    batches = [(torch.from_numpy(f["inputs"]), torch.from_numpy(f["targets"])) for f in feeds]
+def turn(network: str, steps: int) -> float:
+    """Seconds in which it does so many steps."""
+    trainer, batches = timed[network]
     start = time.perf_counter()
     for i in range(steps):
-        eager[network].step(*batches[i % len(batches)])
+        trainer.step(*batches[i % len(batches)])
     return time.perf_counter() - start

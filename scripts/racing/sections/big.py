@@ -3,12 +3,13 @@
 from argparse import Namespace
 from typing import Any
 
-import big
 import cli
-from experiment import NETWORKS
-from race import Entry, pivot, quartiles, ratio
+from report.experiment import NETWORKS
 
-THREADS = 2
+from racing import charts, sized
+from racing.race import Entry, pivot, quartiles, ratio
+from racing.section import Section
+
 SIZES = ((256, 128), (256, 1024), (1024, 256), (2048, 1024))
 
 
@@ -19,9 +20,14 @@ def measure(options: Namespace) -> list[Entry]:
         cli.use_threads(threads)
         for network in NETWORKS:
             for width, batch in SIZES:
-                case = {"network": network, "width": width, "batch": batch, "threads": threads}
+                case = {
+                    "network": str(network),
+                    "width": width,
+                    "batch": batch,
+                    "threads": threads,
+                }
                 sizes = [784, width, width, width, 10]
-                entries += big.contest_of(case, network, sizes, batch, options)
+                entries += sized.contest_of(case, network, sizes, batch, options)
     return entries
 
 
@@ -33,3 +39,8 @@ def table(entries: list[Entry]) -> list[dict[str, Any]]:
         lambda e: f"{e.who}, ms (PyTorch = 1)",
         lambda e: f"{quartiles(e.values)[1] * 1e3:,.2f} ({1 / ratio(entries, e):.2f})",
     )
+
+
+SECTION = Section(
+    "big", "Big networks, 784 → width → width → width → 10", 2, measure, table, charts.bars
+)
