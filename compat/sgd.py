@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from torch import Tensor
 
-from functional_dl.sgd import check_grads, check_lr
+from functional_dl.optimizers._leaves import check_grads, check_lr
 
 
 class SGD:

@@ -3,32 +3,55 @@
 `contract` says what a layer and a loss are; `compat` is the same as stateful modules.
 """
 
+from importlib.metadata import version
+
+from functional_dl._guard import Maths, layer, loss
+from functional_dl._tree import tree_leaves, tree_map
 from functional_dl.check_vjp import VjpError, check_vjp
-from functional_dl.contract import Init, Layer, Loss, LossPullback, Params, Pullback
-from functional_dl.linear import linear
-from functional_dl.mse import mse
-from functional_dl.relu import relu
-from functional_dl.sequential import sequential
-from functional_dl.sgd import sgd
+from functional_dl.contract import (
+    Cotangents,
+    Init,
+    Layer,
+    Loss,
+    LossPullback,
+    LossVjp,
+    Params,
+    Pullback,
+    Update,
+    Vjp,
+)
+from functional_dl.layers._activations import relu, tanh
+from functional_dl.layers._combinators import sequential
+from functional_dl.layers._linear import linear
+from functional_dl.losses._regression import mse
+from functional_dl.optimizers._sgd import sgd
 from functional_dl.stacked import scan, stack, unstack
 from functional_dl.state_dict import from_state_dict, to_state_dict
 from functional_dl.summary import summary
-from functional_dl.tanh import tanh
 from functional_dl.trace import trace
 from functional_dl.value_and_grad import value_and_grad
 from functional_dl.value_and_update import value_and_update
 
+__version__ = version("functional_dl")
+
 __all__ = [
+    "Cotangents",
     "Init",
     "Layer",
     "Loss",
     "LossPullback",
+    "LossVjp",
+    "Maths",
     "Params",
     "Pullback",
+    "Update",
+    "Vjp",
     "VjpError",
     "check_vjp",
     "from_state_dict",
+    "layer",
     "linear",
+    "loss",
     "mse",
     "relu",
     "scan",
@@ -39,6 +62,8 @@ __all__ = [
     "tanh",
     "to_state_dict",
     "trace",
+    "tree_leaves",
+    "tree_map",
     "unstack",
     "value_and_grad",
     "value_and_update",

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from functional_dl._errors import not_floating, not_keyed, not_like
+from functional_dl._numerics import BITS
 from functional_dl.contract import Layer, Loss, Params
-from functional_dl.relu import BITS
 
 _BREAKS = "", "values differ", "unlike", "changed", "impure", "not linear", "not the derivative"
 

@@ -11,7 +11,7 @@ A layer is three pure functions over an explicit dict of parameters:
 output to `grads`, of the structure of params, and to gx, which is like x, or None with
 wrt_input=False. What the way back needs is kept in that closure and nowhere else, so a pullback
 may be called any number of times and gives the same answer. `grads` share their memory with nothing
-else, so that whoever has them may write new params there.
+else, so that whoever has them may write new params there. y has the dtype of x.
 
 A loss is two pure functions of a prediction y and a target t:
 
@@ -20,17 +20,13 @@ A loss is two pure functions of a prediction y and a target t:
     pullback() -> gy                             the gradient of value with respect to y
 
 Nothing that is passed in is changed, and nothing but `init` draws random numbers. Whatever keeps
-to this is a layer or a loss, whoever wrote it.
+to this is a layer or a loss, whoever wrote it, and `check_vjp` tells whether it does.
 
-A vjp may have three attributes, two for speed and memory and one for `summary`:
-
-    vjp.unchecked       the same, but for an x and a gy that another layer made, and that are right
-    vjp.takes_update    the pullback is pullback(gy, *, wrt_input=True, update=None)
-    vjp.layers          the layers within, under the keys that their params have
-
-With update, a function of params and grads, a pullback gives the new params in the place of grads,
-those of each part as soon as they can be known, and lets go of what it kept: it is the last call.
+The shortest way to write one is a constructor that returns the maths, decorated with `layer` or
+`loss`: what is passed in is then checked, and the result can be pickled and printed.
 """
+
+from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any, NamedTuple, Protocol, TypeAlias, runtime_checkable
@@ -47,6 +43,9 @@ Device: TypeAlias = torch.device | str | None
 
 Update: TypeAlias = Callable[[Params, Params], Params]
 """Takes params and their gradients to new params."""
+
+Cotangents: TypeAlias = tuple[Params, Tensor | None]
+"""Those of params and of the input, which a pullback gives."""
 
 LossPullback: TypeAlias = Callable[[], Tensor]
 """Gives the gradient with respect to the prediction."""
@@ -65,7 +64,11 @@ class Init(Protocol):
 class Pullback(Protocol):
     """Takes a cotangent of the output to those of params and input."""
 
-    def __call__(self, gy: Tensor, *, wrt_input: bool = True) -> tuple[Params, Tensor | None]: ...
+    def __call__(self, gy: Tensor, *, wrt_input: bool = True) -> Cotangents: ...
+
+
+Vjp: TypeAlias = Callable[[Params, Tensor], tuple[Tensor, Pullback]]
+LossVjp: TypeAlias = Callable[[Tensor, Tensor], tuple[Tensor, LossPullback]]
 
 
 class Layer(NamedTuple):
@@ -73,11 +76,64 @@ class Layer(NamedTuple):
 
     init: Init
     apply: Callable[[Params, Tensor], Tensor]
-    vjp: Callable[[Params, Tensor], tuple[Tensor, Pullback]]
+    vjp: Vjp
+
+    @property
+    def layers(self) -> dict[str, Layer]:
+        """The layers that it is made of, under the keys that their params have."""
+        call = call_of(self)
+        return call.layers if call else {}
+
+    def __repr__(self) -> str:
+        return repr(call_of(self)) if call_of(self) else f"{name_of(self)}()"
 
 
 class Loss(NamedTuple):
     """A differentiable function of a prediction and a target."""
 
     apply: Callable[[Tensor, Tensor], Tensor]
-    vjp: Callable[[Tensor, Tensor], tuple[Tensor, LossPullback]]
+    vjp: LossVjp
+
+    def __repr__(self) -> str:
+        return repr(call_of(self)) if call_of(self) else f"{name_of(self)}()"
+
+
+class Call:
+    """The call of a constructor; its methods are the functions of the layer or loss that it makes.
+
+    So these functions, and the layer or loss, are pickled as the call, and printed as it.
+    """
+
+    def __init__(
+        self, constructor: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> None:
+        self.constructor, self.args, self.kwargs = constructor, args, kwargs
+        self.name = constructor.__name__
+        self.layers: dict[str, Layer] = {}
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _repeat, (self.constructor, self.args, self.kwargs)
+
+    def __repr__(self) -> str:
+        given = [repr(a) for a in self.args if not isinstance(a, Layer)]
+        given += [f"{k}={a!r}" for k, a in self.kwargs.items() if not isinstance(a, Layer)]
+        lines = [f"{k}: {f!r}" for k, f in self.layers.items()]
+        within = "\n".join([", ".join(given), *lines]).replace("\n", "\n  ")
+        return f"{self.name}({within}\n)" if lines else f"{self.name}({within})"
+
+
+def _repeat(constructor: Callable[..., Any], args: Any, kwargs: Any) -> Any:
+    return constructor(*args, **kwargs).vjp.__self__
+
+
+def call_of(f: Layer | Loss) -> Call | None:
+    """The call that made it, unless it is a tuple of somebody's own functions."""
+    owner = getattr(f.vjp, "__self__", None)
+    return owner if isinstance(owner, Call) else None
+
+
+def name_of(f: Layer | Loss) -> str:
+    """The name of the constructor that made it, which somebody's own vjp has in its own."""
+    call = call_of(f)
+    name = getattr(f.vjp, "__qualname__", type(f.vjp).__name__)
+    return call.name if call else name.split(".<locals>.")[-2:][0]

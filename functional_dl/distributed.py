@@ -15,7 +15,7 @@ from torch import Tensor
 from torch import distributed as dist
 
 from functional_dl._errors import not_floating
-from functional_dl._tree import tree_layout, tree_leaves, tree_map
+from functional_dl._tree import tensors, tree_layout, tree_map
 
 MARKS = 64
 """Numbers that say what tree it is."""
@@ -46,7 +46,7 @@ def average(tree: Any, group: dist.ProcessGroup | None = None) -> Any:
     """
     if not dist.is_initialized():
         raise RuntimeError("average: expected torch.distributed to be initialised, as by torchrun")
-    leaves = tree_leaves("average", tree)
+    leaves = tensors("average", tree)
     for leaf in leaves:
         if not leaf.is_floating_point():
             raise not_floating("average", "a leaf", leaf)

@@ -29,7 +29,7 @@ import torch
 from torch import Tensor
 from torch.compiler import is_compiling
 
-from functional_dl._tree import tree_layout, tree_leaves, tree_map
+from functional_dl._tree import tensors, tree_layout, tree_map
 
 
 def stack(trees: Sequence[Any]) -> Any:
@@ -96,7 +96,7 @@ def scan(step: Callable[[Any, Any], tuple[Any, Any]], carry: Any, xs: Any) -> tu
             return i.view(1).to(leaf.device)
 
         x = tree_map(lambda leaf: leaf.index_select(0, at(leaf)).squeeze(0), xs)
-        olds = tree_leaves("scan", carry)
+        olds = tensors("scan", carry)
         carry, y = step(carry, x)
 
         def own(leaf: Tensor) -> Tensor:  # the loop can't hand on what it was handed itself
@@ -110,18 +110,18 @@ def scan(step: Callable[[Any, Any], tuple[Any, Any]], carry: Any, xs: Any) -> tu
     return carry, ys
 
 
-def _stack(where: str, trees: Sequence[Any]) -> Any:
+def _stack(name: str, trees: Sequence[Any]) -> Any:
     for tree in trees:
-        tree_leaves(where, tree)
+        tensors(name, tree)
     first, *others = map(tree_layout, trees)
     for other in others:
         if other != first:
-            raise ValueError(f"{where}: expected trees like the first, {first}, got {other}")
+            raise ValueError(f"{name}: expected trees like the first, {first}, got {other}")
     return tree_map(lambda *leaves: torch.stack(leaves), *trees)
 
 
-def _length(where: str, tree: Any) -> int:
-    sizes = [(*leaf.shape[:1],) for leaf in tree_leaves(where, tree)]
+def _length(name: str, tree: Any) -> int:
+    sizes = [(*leaf.shape[:1],) for leaf in tensors(name, tree)]
     if not sizes or () in sizes or sizes.count(sizes[0]) < len(sizes):
-        raise ValueError(f"{where}: expected leaves with a first axis of one size, got {sizes}")
+        raise ValueError(f"{name}: expected leaves with a first axis of one size, got {sizes}")
     return sizes[0][0]

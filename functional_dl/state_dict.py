@@ -10,6 +10,7 @@ from collections.abc import Mapping
 
 from torch import Tensor
 
+from functional_dl._guard import blank
 from functional_dl._tree import tree_map
 from functional_dl.contract import Layer, Params
 
@@ -55,12 +56,12 @@ def from_state_dict(model: Layer, state_dict: Mapping[str, Tensor]) -> Params:
         ValueError: state_dict doesn't fit; the message lists every key that is missing, surplus or
             of another shape.
     """
-    return nested(model, state_dict, "from_state_dict")
+    return params_from("from_state_dict", model, state_dict)
 
 
-def nested(model: Layer, state_dict: Mapping[str, Tensor], where: str) -> Params:
-    """As `from_state_dict`, in the name of where."""
-    like = model.init(device="meta")
+def params_from(name: str, model: Layer, state_dict: Mapping[str, Tensor]) -> Params:
+    """As `from_state_dict`; errors are in this name."""
+    like = blank(model)
     shapes = {k: tuple(p.shape) for k, p in to_state_dict(like).items()}
     wrong = [f"missing {k!r} of shape {shapes[k]}" for k in shapes if k not in state_dict]
     for k, p in state_dict.items():
@@ -71,7 +72,7 @@ def nested(model: Layer, state_dict: Mapping[str, Tensor], where: str) -> Params
         elif p.shape != shapes[k]:
             wrong.append(f"{k!r} of shape {tuple(p.shape)}, not {shapes[k]}")
     if wrong:
-        raise ValueError(f"{where}: expected what fits the model, got " + "; ".join(wrong))
+        raise ValueError(f"{name}: expected what fits the model, got " + "; ".join(wrong))
 
     leaves = iter(shapes)  # in the order of like's
     return tree_map(lambda _: state_dict[next(leaves)].detach(), like)

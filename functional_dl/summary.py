@@ -1,7 +1,7 @@
 """What a model consists of."""
 
-from functional_dl.contract import Layer, Params
-from functional_dl.state_dict import nested, to_state_dict
+from functional_dl.contract import Layer, Params, name_of
+from functional_dl.state_dict import params_from, to_state_dict
 
 HEAD = ("layer", "kind", "shapes", "parameters", "bytes")
 
@@ -20,7 +20,7 @@ def summary(model: Layer, params: Params, tablefmt: str = "simple") -> str:
     Raises:
         ValueError: The params don't fit the model; the message lists every leaf that doesn't.
     """
-    nested(model, to_state_dict(params), "summary")
+    params_from("summary", model, to_state_dict(params))
     rows = [HEAD, *_rows("", model, params), ("total", "", "", *_size(params))]
     try:
         from tabulate import tabulate
@@ -32,15 +32,11 @@ def summary(model: Layer, params: Params, tablefmt: str = "simple") -> str:
 
 
 def _rows(path: str, layer: Layer, params: Params) -> list[tuple[str, ...]]:
-    # Its functions know the name of the one that made them.
-    vjp = getattr(layer.vjp, "unchecked", layer.vjp)
-    kind = vjp.__qualname__.split(".<locals>.")[-2:][0]
-    inner = getattr(layer.vjp, "layers", None)
-    if inner is None:
+    if not layer.layers:
         shapes = ", ".join(f"{k} {tuple(p.shape)}" for k, p in to_state_dict(params).items())
-        return [(path, kind, shapes, *_size(params))]
-    rows: list[tuple[str, ...]] = [(path, kind, "", "", "")]
-    for k, f in inner.items():
+        return [(path, name_of(layer), shapes, *_size(params))]
+    rows: list[tuple[str, ...]] = [(path, name_of(layer), "", "", "")]
+    for k, f in layer.layers.items():
         rows += _rows(f"{path}.{k}" if path else k, f, params[k])
     return rows
 

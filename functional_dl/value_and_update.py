@@ -1,12 +1,11 @@
 """A model, a loss and an update as one function, which never holds all gradients at once."""
 
 from collections.abc import Callable
-from typing import Any
 
 from torch import Tensor
 
-from functional_dl.contract import Layer, Loss, Params, Update
-from functional_dl.sequential import sequential
+from functional_dl._guard import rebuilt, unguarded, with_vjp
+from functional_dl.contract import Cotangents, Layer, Loss, Params, Pullback, Update
 
 
 def value_and_update(
@@ -14,9 +13,9 @@ def value_and_update(
 ) -> Callable[[Params, Tensor, Tensor], tuple[Tensor, Params]]:
     """(params, inputs, targets) ↦ (L, update(params, ∇L)): as `value_and_grad`, then update.
 
-    To the bit; but each layer's gradients become its new params as soon as they are known, on the
-    way back, and what the layer kept of the way there is let go of. It is right since a layer's
-    pullback has kept the params that the cotangent has to go through, and new ones are made beside
+    Every bit is the same; but each layer's gradients become its new params on the way back, as soon
+    as they are known, and what the layer kept for that is let go of. This is right since a
+    pullback has kept the params that the cotangent goes through, and new ones are made beside
     them. There is never a whole tree of gradients, nor of old params beside the new, if the caller
     holds none: `f(state.pop(), inputs, targets)`, where state is a list of the params alone.
 
@@ -29,14 +28,7 @@ def value_and_update(
     Returns:
         A function that gives the scalar L and the new params.
     """
-    if not getattr(model.vjp, "takes_update", False):
-        of_chain = value_and_update(sequential(model), loss, update)
-
-        def alone(params: Params, inputs: Tensor, targets: Tensor) -> tuple[Tensor, Params]:
-            value, new = of_chain({"0": params}, inputs, targets)
-            return value, new["0"]
-
-        return alone
+    model = _updating(model, update)
 
     def f(params: Params, inputs: Tensor, targets: Tensor) -> tuple[Tensor, Params]:
         # What is no longer needed is let go of at once.
@@ -44,10 +36,30 @@ def value_and_update(
         del params
         value, loss_pullback = loss.vjp(outputs, targets)
         del outputs
-        last = [loss_pullback()]
+        cotangent = [loss_pullback()]
         del loss_pullback
-        updating: Any = pullback
-        new, _ = updating(last.pop(), wrt_input=False, update=update)
+        new, _ = pullback(cotangent.pop(), wrt_input=False)
         return value, new
 
     return f
+
+
+def _updating(f: Layer, update: Update) -> Layer:
+    """The layer, but its pullback gives new params in the place of gradients, and only once."""
+    if f.layers:
+        return rebuilt(f, lambda _, part: _updating(part, update))
+    vjp_of_f = unguarded(f)
+
+    def vjp(params: Params, x: Tensor) -> tuple[Tensor, Pullback]:
+        y, pullback_of_f = vjp_of_f(params, x)
+        kept = [(params, pullback_of_f)]
+
+        def pullback(gy: Tensor, *, wrt_input: bool = True) -> Cotangents:
+            params, pullback_of_f = kept.pop()
+            grads, gx = pullback_of_f(gy, wrt_input=wrt_input)
+            del pullback_of_f
+            return update(params, grads), gx
+
+        return y, pullback
+
+    return with_vjp(f, vjp)

@@ -110,7 +110,7 @@ BAD = [
     (lambda: pull(fdl.tanh(), INTS), T, "tanh: expected the cotangent to be"),
     (lambda: pull(fdl.sequential(), ones(3)), V, "sequential: expected the cotangent to be"),
     (lambda: pull(fdl.sequential(), DOUBLE), T, "sequential: expected the cotangent to be"),
-    (lambda: pull(fdl.sequential(fdl.relu()), ones(3)), V, "relu: expected the cotangent to be"),
+    (lambda: pull(fdl.sequential(fdl.relu()), ones(3)), V, "sequential: expected the cotangent to"),
     # A prediction and a target that don't fit
     (
         lambda: fdl.mse().apply(X, Y),
@@ -278,12 +278,12 @@ BAD = [
         V,
         "sequential: expected params with the keys",
     ),
-    (lambda: network({"0": LINEAR, "1": LINEAR}), V, "relu: expected params with the keys []"),
+    (lambda: network({"0": LINEAR, "1": LINEAR}), V, "relu at 1: expected params with the keys []"),
     *[
         (
             lambda f=f, params=params: between(f(), params),
             error,
-            f"{f.__name__}: expected params {message}",
+            f"{f.__name__} at 1: expected params {message}",
         )
         for f in (fdl.relu, fdl.tanh)
         for params, error, message in (

@@ -142,7 +142,7 @@ def test_what_step_refuses_is_refused_in_its_words() -> None:
     model = network(fdl.relu)
     params = model.init()
     traced = fdl.trace(training(model), params, X, T)
-    with pytest.raises(ValueError, match=r"^linear: expected x of shape"):
+    with pytest.raises(ValueError, match=r"^linear at 0: expected x of shape"):
         traced(params, X[:, :2], T)
     with pytest.raises(ValueError, match=r"^sequential: expected params with the"):
         traced({"0": params["0"]}, X, T)

@@ -1,6 +1,7 @@
 """`value_and_update` is `value_and_grad` and then the update, and holds less on the way."""
 
 import gc
+import re
 import weakref
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -170,7 +171,7 @@ def by_layer(model: str, tree: fdl.Params) -> list[fdl.Params]:
         return [*tree.values()]
     middle = tree["1"]
     hidden, last = middle["2"].values()
-    return [tree["0"], middle["0"], middle["1"], hidden, last, tree["2"]["0"]]
+    return [tree["0"], middle["0"], middle["1"], hidden, last, middle["3"], tree["2"]["0"]]
 
 
 @pytest.mark.parametrize("name", ["relu", "nested", "a user's"])
@@ -270,9 +271,7 @@ class Spy:
 @pytest.mark.usefixtures("_no_garbage_collection")
 @pytest.mark.parametrize("inference", [False, True])
 @pytest.mark.parametrize("nest", [False, True])
-def test_what_a_layer_kept_is_gone_when_the_layer_before_it_is_updated(
-    nest: bool, inference: bool
-) -> None:
+def test_what_a_layer_kept_is_gone_when_it_is_updated(nest: bool, inference: bool) -> None:
     spies, alive = [Spy() for _ in range(4)], []
     first, second, third, fourth = (spy.layer() for spy in spies)
     model = fdl.sequential(first, second, third, fourth)
@@ -286,7 +285,7 @@ def test_what_a_layer_kept_is_gone_when_the_layer_before_it_is_updated(
     params = model.init()
     with torch.inference_mode(inference):
         fdl.value_and_update(model, fdl.mse(), update)(params, X, X + 1)
-    assert alive == [[i <= k for i in range(4)] for k in (3, 2, 1, 0)]
+    assert alive == [[i < k for i in range(4)] for k in (3, 2, 1, 0)]
     assert [len(spy.kept) for spy in spies] == [1] * 4
     assert not any(spy.kept[0]() is not None for spy in spies)
 
@@ -339,28 +338,6 @@ def test_the_output_and_what_the_loss_kept_are_gone_when_the_first_update_comes(
     assert alive == [[False, False]] * 5
 
 
-# A pullback that takes an update
-
-
-@pytest.mark.parametrize("name", ["relu", "nested", "a user's", "empty inside"])
-def test_a_pullback_that_has_updated_refuses_to_be_called_again(name: str) -> None:
-    model = MODELS[name]
-    params, gy = model.init(), draw(7, 2)
-    _, pullback = model.vjp(params, X)
-    grads, gx = pullback(gy)
-    new, gx_again = pullback(gy, update=SGD)  # which it takes after a call without
-    assert_same(new, SGD(params, grads))
-    assert parity.same_bits(gx, gx_again)
-    for how in ({}, {"wrt_input": False}, {"update": SGD}):
-        with pytest.raises(RuntimeError) as caught:
-            pullback(gy, **how)
-        expected = "sequential: expected a pullback that has not updated before"
-        assert str(caught.value) == expected
-    new, none = model.vjp(params, X)[1](gy, wrt_input=False, update=SGD)
-    assert_same(new, SGD(params, grads))
-    assert none is None
-
-
 # Bad input
 
 
@@ -401,7 +378,7 @@ def test_bad_input_is_refused_as_by_value_and_grad(bad: str) -> None:
         fdl.value_and_update(model, fdl.mse(), update)(*given)
     assert ours.type is theirs.type
     assert str(ours.value) == str(theirs.value)
-    assert str(ours.value).startswith(("linear: exp", "relu: exp", "mse: exp", "sequential: exp"))
+    assert re.match(r"(linear at \d|relu at \d|mse|sequential): expected ", str(ours.value))
     assert updated == []
 
 
@@ -458,12 +435,3 @@ def test_no_gradient_of_the_inputs_is_asked_for(
     f(model.init(), draw(3, 2), draw(3, 2))
     assert asked.pop() is False
     assert all(asked)
-
-
-def test_a_spent_pullback_says_so() -> None:
-    model = fdl.sequential(fdl.linear(3, 2))
-    _, pullback = model.vjp(model.init(), draw(4, 3))
-    pullback(draw(4, 2), update=SGD)
-    with pytest.raises(RuntimeError) as caught:
-        pullback(draw(4, 2))
-    assert str(caught.value) == "sequential: expected a pullback that has not updated before"

@@ -12,7 +12,7 @@ import functional_dl as fdl
 
 def units_of(network: Network) -> Callable[[fdl.Params, Tensor], Tensor]:
     """(params, inputs) ↦ what the units give, N×79: the inputs, the hidden ones, the outputs."""
-    layers: dict[str, fdl.Layer] = network.core().vjp.layers
+    layers: dict[str, fdl.Layer] = network.core().layers
 
     def units(params: fdl.Params, inputs: Tensor) -> Tensor:
         given = [inputs]

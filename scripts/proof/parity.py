@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 import functional_dl as fdl
 from functional_dl import compat
-from functional_dl.relu import BITS
+from functional_dl._numerics import BITS
 
 DTYPES = (torch.float32, torch.float64, torch.bfloat16, torch.float16)
 SIZES = (0, 1, 1, 2, 3, 5, 8, 17, 33, 64)

@@ -8,7 +8,7 @@ be wrong. Trained at different rates, they show which rates work.
 
 import recipe
 import torch
-from figures import INSIDE, OURS, OUTSIDE, WRONG
+from figures import INSIDE, OUTSIDE, WRONG
 from matplotlib import pyplot as plt
 from matplotlib.colors import LinearSegmentedColormap
 from torch import Tensor
@@ -82,7 +82,7 @@ def main(args: list[str] | None = None, members: int = 64, epochs: int = 200) ->
     left.plot(*points[share_wrong > 0.5].T, "x", color=WRONG, label="the majority is wrong")
     left.set(xlabel="x₁", ylabel="x₂", aspect="equal", title=f"an ensemble of {members}")
     left.legend(loc="center")
-    right.semilogx(rates, error_at_rate, "o", color=OURS)
+    right.semilogx(rates, error_at_rate, "o")
     right.set(xlabel="learning rate", ylabel="test error", title="one network at each rate")
     recipe.end("ensemble", figure, [row], options)
 

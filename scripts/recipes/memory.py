@@ -12,7 +12,6 @@ from pathlib import Path
 
 import recipe
 import torch
-from figures import PEER
 from matplotlib import pyplot as plt
 
 import functional_dl as fdl
@@ -88,7 +87,7 @@ def main(args: list[str] | None = None, depths: tuple[int, ...] = (4, 8, 16, 32)
 
     figure, axis = plt.subplots(figsize=(10, 4))
     axis.plot(depths, peaks, "o-", label=[*ways])
-    axis.plot(depths, gradients, "--", color=PEER, label="the gradients alone, computed")
+    axis.plot(depths, gradients, "--", color="black", label="the gradients alone, computed")
     axis.set(xlabel="linear layers, of 4 MiB each", ylabel="memory beside the params, MiB")
     axis.legend()
     recipe.end("memory", figure, rows, options)

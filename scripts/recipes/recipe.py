@@ -70,4 +70,4 @@ def digits() -> tuple[Tensor, Tensor]:
 
 def flatten(tree: fdl.Params) -> Tensor:
     """All leaves of a tree of params or gradients, as one vector."""
-    return torch.cat([leaf.flatten() for leaf in fdl.to_state_dict(tree).values()])
+    return torch.cat([leaf.flatten() for leaf in fdl.tree_leaves(tree)])

@@ -25,7 +25,7 @@ loss_and_grads = fdl.value_and_grad(model, fdl.mse())
 def multiply(params: fdl.Params, vector: fdl.Params, inputs: Tensor, targets: Tensor) -> fdl.Params:
     """The product of the Hessian at params and vector/‖vector‖."""
     norm = recipe.flatten(vector).norm()
-    unit = {k: {name: v / norm for name, v in layer.items()} for k, layer in vector.items()}
+    unit = fdl.tree_map(lambda v: v / norm, vector)
 
     def gradient(p: fdl.Params) -> fdl.Params:
         return loss_and_grads(p, inputs, targets)[1]

@@ -67,8 +67,9 @@ def main(args: list[str] | None = None, epochs: int = 20) -> None:
     axis.imshow(tiles.transpose(1, 2).flatten(2).flatten(0, 1).numpy(), cmap="Greys")
     for place, i in enumerate(by_norm):
         row, column = divmod(place, 18)
-        style = {"color": WRONG, "fontweight": "bold"} if wrong[i] else {"color": "black"}
-        axis.text(12 * column + 5.5, 13 * row + 3.5, f"{labels[i]}", ha="center", **style)
+        text = axis.text(12 * column + 5.5, 13 * row + 3.5, f"{labels[i]}", ha="center")
+        if wrong[i]:
+            text.set(color=WRONG, fontweight="bold")
     axis.set_title("The 5 % with the largest gradients, under their labels; wrong ones are bold")
     axis.axis("off")
     recipe.end("wrong-labels", figure, rows, options)

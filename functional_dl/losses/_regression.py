@@ -1,15 +1,17 @@
-"""The mean squared error."""
+"""Losses of a prediction of numbers."""
 
 from __future__ import annotations
 
 from jaxtyping import Float
 from torch import Tensor
 
-from functional_dl._errors import not_floating, not_like
-from functional_dl.contract import Loss, LossPullback
+from functional_dl._guard import loss
+from functional_dl._numerics import times_number
+from functional_dl.contract import LossPullback, LossVjp
 
 
-def mse() -> Loss:
+@loss
+def mse() -> LossVjp:
     """L = ‖Y − T‖² / n, where n is the number of elements of Y.
 
     Backward:
@@ -27,19 +29,11 @@ def mse() -> Loss:
     def vjp(
         y: Float[Tensor, "*N"], t: Float[Tensor, "*N"]
     ) -> tuple[Float[Tensor, ""], LossPullback]:
-        if not y.is_floating_point():
-            raise not_floating("mse", "the prediction", y)
-        if t.shape != y.shape or t.dtype != y.dtype:
-            raise not_like("mse", "the target", t, y.dtype, y.shape)
         error = y - t
 
         def pullback() -> Float[Tensor, "*N"]:
-            # 2/n in the dtype of Y: half precision rounds it before the product.
-            return error * error.new_full((), 2 / (error.numel() or 1))
+            return times_number(error, 2 / (error.numel() or 1))
 
         return (error * error).mean(), pullback
 
-    def apply(y: Float[Tensor, "*N"], t: Float[Tensor, "*N"]) -> Float[Tensor, ""]:
-        return vjp(y, t)[0]
-
-    return Loss(apply, vjp)
+    return vjp

@@ -1,0 +1,286 @@
+"""The checks around a layer's or a loss's maths, so that the maths needs none.
+
+Whatever is called checks what is passed in. A layer that is made of others checks the params of all
+of them at once, and lets them run without checks of their own; only if something is wrong, all run
+once more, with their checks, so that the one at fault tells.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial, wraps
+from typing import Any, NamedTuple, ParamSpec
+
+import torch
+from torch import Tensor
+
+from functional_dl._errors import not_floating, not_keyed, not_like
+from functional_dl.contract import (
+    Call,
+    Cotangents,
+    Device,
+    Dtype,
+    Generator,
+    Layer,
+    Loss,
+    LossPullback,
+    LossVjp,
+    Params,
+    Pullback,
+    Vjp,
+    call_of,
+)
+
+P = ParamSpec("P")
+
+
+class Maths(NamedTuple):
+    """What a constructor of layers returns: the maths of one, with no check in it.
+
+    A layer has params, or consists of layers, or neither.
+
+    Attributes:
+        vjp: (params, x) ↦ (y, pullback), as in the contract.
+        params: The shapes of params.
+        draw: (params, generator) ↦ None, which fills params that have just been allocated.
+        layers: The layers that it is made of, under the keys of their params.
+        apply: (params, x) ↦ y, where that takes less than `vjp`.
+        features: The size that the last dimension of x must have, for the message if it hasn't.
+    """
+
+    vjp: Vjp
+    params: dict[str, tuple[int, ...]] | None = None
+    draw: Callable[[Params, Generator], object] | None = None
+    layers: dict[str, Layer] | None = None
+    apply: Callable[[Params, Tensor], Tensor] | None = None
+    features: int | None = None
+
+
+def layer(constructor: Callable[P, Maths]) -> Callable[P, Layer]:
+    """Makes a function that returns the maths of a layer a constructor of such layers.
+
+    The layer refuses params of other keys and shapes than are declared, an x that is not floating,
+    a y of another dtype than x has, which finds every promotion, and a cotangent that is not like
+    y. It is pickled and printed as the constructor's call.
+
+    Args:
+        constructor: Returns `Maths`. The layers that this is made of are arguments of it, in the
+            same order.
+
+    Returns:
+        The constructor of a `Layer`.
+
+    Raises:
+        TypeError: The constructor raises it if its maths doesn't draw the params that it declares,
+            or consists of other layers than are among the arguments.
+
+    Example:
+        >>> @layer
+        ... def scale(features):
+        ...     def vjp(params, x):
+        ...         def pullback(gy, *, wrt_input=True):
+        ...             return {"weight": (gy * x).sum(0)}, gy * params["weight"]
+        ...         return x * params["weight"], pullback
+        ...     return Maths(vjp, {"weight": (features,)}, lambda p, _: p["weight"].fill_(2))
+        >>> scale(3)
+        scale(3)
+        >>> scale(3).apply(scale(3).init(), torch.tensor([1.0, 2.0, 3.0]))
+        tensor([2., 4., 6.])
+    """
+
+    @wraps(constructor)
+    def make(*args: P.args, **kwargs: P.kwargs) -> Layer:
+        return _LayerCall(constructor(*args, **kwargs), make, args, kwargs).made()
+
+    return make
+
+
+def loss(constructor: Callable[P, LossVjp]) -> Callable[P, Loss]:
+    """Makes a function that returns the vjp of a loss a constructor of such losses.
+
+    The loss refuses a prediction that is not floating and a target that is not like it. It is
+    pickled and printed as the constructor's call.
+
+    Args:
+        constructor: Returns (y, t) ↦ (value, pullback), as in the contract.
+
+    Returns:
+        The constructor of a `Loss`.
+    """
+
+    @wraps(constructor)
+    def make(*args: P.args, **kwargs: P.kwargs) -> Loss:
+        call = _LossCall(constructor(*args, **kwargs), make, args, kwargs)
+        return Loss(call.apply, call.vjp)
+
+    return make
+
+
+def unguarded(f: Layer) -> Vjp:
+    """The vjp of a layer without its checks; of one that `layer` has not made, its vjp."""
+    call = call_of(f)
+    return call.maths.vjp if isinstance(call, _LayerCall) else f.vjp
+
+
+def rebuilt(f: Layer, part: Callable[[str, Layer], Layer]) -> Layer:
+    """The same call of the same constructor, with part(key, g) in the place of each layer g."""
+    call = call_of(f)
+    assert call is not None
+    parts = iter([part(k, g) for k, g in call.layers.items()])
+
+    def argument(a: Any) -> Any:
+        return next(parts) if isinstance(a, Layer) else a
+
+    kwargs = {k: argument(a) for k, a in call.kwargs.items()}
+    return call.constructor(*map(argument, call.args), **kwargs)
+
+
+def blank(f: Layer) -> Params:
+    """Params of the layer's shapes on the device "meta", for which no random number is drawn."""
+    if f.layers:
+        return {k: blank(part) for k, part in f.layers.items()}
+    call = call_of(f)
+    if isinstance(call, _LayerCall):
+        return {k: torch.empty(shape, device="meta") for k, shape in call.shapes.items()}
+    with torch.random.fork_rng(devices=[]):
+        return f.init(device="meta")
+
+
+def with_vjp(f: Layer, vjp: Vjp) -> Layer:
+    """The layer with another vjp in its checks."""
+    call = call_of(f)
+    if not isinstance(call, _LayerCall):
+        return f._replace(vjp=vjp)
+    maths = call.maths._replace(vjp=vjp)
+    return _LayerCall(maths, call.constructor, call.args, call.kwargs).made()
+
+
+class _LayerCall(Call):
+    def __init__(self, maths: Maths, constructor: Any, args: Any, kwargs: Any) -> None:
+        super().__init__(constructor, args, kwargs)
+        self.maths, self.layers = maths, maths.layers or {}
+        if bool(maths.params) != bool(maths.draw) or (maths.params and maths.layers):
+            raise TypeError(f"{self.name}: expected params with a draw, or layers, got {maths}")
+        given = [a for a in (*args, *kwargs.values()) if isinstance(a, Layer)]
+        if given != [*self.layers.values()]:
+            raise TypeError(f"{self.name}: expected its layers to be those among its arguments")
+        self.shapes: dict[str, Any] = {k: tuple(s) for k, s in (maths.params or {}).items()}
+        for k, f in self.layers.items():
+            call = call_of(f)
+            self.shapes[k] = call.shapes if isinstance(call, _LayerCall) else None
+
+    def made(self) -> Layer:
+        return Layer(self.init, self.apply, self.vjp)
+
+    def init(
+        self, generator: Generator = None, *, dtype: Dtype = None, device: Device = None
+    ) -> Params:
+        if self.layers:
+            return {
+                k: f.init(generator, dtype=dtype, device=device) for k, f in self.layers.items()
+            }
+        params = {k: torch.empty(s, dtype=dtype, device=device) for k, s in self.shapes.items()}
+        if self.maths.draw:
+            self.maths.draw(params, generator)
+        return params
+
+    def apply(self, params: Any, x: Any) -> Tensor:
+        if not self.maths.apply:
+            return self.vjp(params, x)[0]
+        try:
+            if not _fit(params, self.shapes):
+                raise ValueError
+            return self.maths.apply(params, x)
+        except Exception:
+            self.explain(params, x)
+            raise
+
+    def vjp(self, params: Any, x: Any) -> tuple[Tensor, Pullback]:
+        try:
+            if not x.is_floating_point() or not _fit(params, self.shapes):
+                raise ValueError
+            y, pullback = self.maths.vjp(params, x)
+            if y.dtype is not x.dtype:
+                raise TypeError
+        except Exception:
+            self.explain(params, x)
+            raise
+        dtype, shape = y.dtype, y.shape
+
+        def guarded(gy: Any, *, wrt_input: bool = True) -> Cotangents:
+            if not isinstance(gy, Tensor) or gy.dtype is not dtype or gy.shape != shape:
+                raise not_like(self.name, "the cotangent", gy, dtype, shape)
+            given = [gy]
+            del gy  # nobody holds it any longer than the pullback does
+            return pullback(given.pop(), wrt_input=wrt_input)
+
+        return y, guarded
+
+    def explain(self, params: Any, x: Any, path: str = "") -> tuple[Tensor, Pullback]:
+        """Runs the maths once more, where every layer checks its own, and tells its path."""
+        name = f"{self.name} at {path}" if path else self.name
+        if not isinstance(params, dict) or params.keys() != self.shapes.keys():
+            raise not_keyed(name, "params", params, self.shapes)
+        maths = self.maths.vjp
+        if self.layers:
+
+            def explained(k: str, f: Layer) -> Layer:
+                call, at = call_of(f), f"{path}.{k}" if path else k
+                told = isinstance(call, _LayerCall)
+                return f._replace(vjp=partial(call.explain, path=at)) if told else f
+
+            maths = unguarded(rebuilt(self.made(), explained))
+        else:
+            self.check(name, params, x)
+        y, pullback = maths(params, x)
+        if y.dtype is not x.dtype:
+            raise not_like(name, "y", y, x.dtype, y.shape)
+        if not x.is_floating_point():
+            raise not_floating(name, "x", x)
+        return y, pullback
+
+    def check(self, name: str, params: Params, x: Any) -> None:
+        """Raises what is wrong with x or a leaf of params."""
+        features = self.maths.features
+        if not isinstance(x, Tensor) or not x.is_floating_point():
+            raise not_floating(name, "x", x)
+        if features and x.shape[-1:] != (features,):
+            shape = tuple(x.shape)
+            raise ValueError(f"{name}: expected x of shape (..., {features}), got {shape}")
+        for k, shape in self.shapes.items():
+            p = params[k]
+            if not isinstance(p, Tensor) or p.dtype != x.dtype or p.shape != shape:
+                raise not_like(name, f"params[{k!r}]", p, x.dtype, shape)
+
+
+class _LossCall(Call):
+    def __init__(self, maths: LossVjp, constructor: Any, args: Any, kwargs: Any) -> None:
+        super().__init__(constructor, args, kwargs)
+        self.maths = maths
+
+    def apply(self, y: Any, t: Any) -> Tensor:
+        return self.vjp(y, t)[0]
+
+    def vjp(self, y: Any, t: Any) -> tuple[Tensor, LossPullback]:
+        if not y.is_floating_point():
+            raise not_floating(self.name, "the prediction", y)
+        if t.shape != y.shape or t.dtype != y.dtype:
+            raise not_like(self.name, "the target", t, y.dtype, y.shape)
+        return self.maths(y, t)
+
+
+def _fit(params: Any, shapes: dict[str, Any]) -> bool:
+    """Whether params have these keys and shapes; where None stands, whoever gets them checks."""
+    if len(params) != len(shapes):
+        return False
+    for k, shape in shapes.items():
+        p = params[k]
+        if type(shape) is tuple:
+            if p.shape != shape:
+                return False
+        elif not shape:
+            if shape is not None and p != shape:
+                return False
+        elif not _fit(p, shape):
+            return False
+    return True

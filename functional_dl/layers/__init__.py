@@ -1,0 +1,1 @@
+"""Layers: a formula and its derivative each."""

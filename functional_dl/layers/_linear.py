@@ -1,0 +1,62 @@
+"""The affine map."""
+
+from __future__ import annotations
+
+import math
+
+from jaxtyping import Float
+from torch import Tensor
+
+from functional_dl._errors import not_positive
+from functional_dl._guard import Maths, layer
+from functional_dl._numerics import affine, affine_grads, affine_input_grad
+from functional_dl.contract import Cotangents, Generator, Params, Pullback
+
+
+@layer
+def linear(in_features: int, out_features: int, bias: bool = True) -> Maths:
+    """Y = X Wᵀ + b.
+
+    Backward, for a cotangent ∇Y; the leading dimensions count as one, of N samples:
+
+        ∇W = (∇Y)ᵀ X
+        ∇b = 1_N ∇Y
+        ∇X = ∇Y W
+
+    Args:
+        in_features: A, the size of the last dimension of X.
+        out_features: B, the size of the last dimension of Y.
+        bias: Whether there is a b.
+
+    Returns:
+        A layer from (..., A) to (..., B), with params {"weight": (B, A), "bias": (B,)}, drawn
+        from U[−1/√A, 1/√A], weight first, as PyTorch's Linear draws them.
+
+    Raises:
+        ValueError: A size is no positive integer. The layer raises it for params with other keys,
+            and for a leaf, an input or a cotangent of another shape.
+        TypeError: The layer raises it for tensors that are not floating or differ in dtype.
+    """
+    for name, size in (("in_features", in_features), ("out_features", out_features)):
+        if not isinstance(size, int) or isinstance(size, bool) or size < 1:
+            raise not_positive("linear", name, size)
+
+    def draw(params: Params, generator: Generator) -> None:
+        # Both bounds are 1/√A; the weight's is rounded as in PyTorch, which shows in float64.
+        bound = math.sqrt(3) * (math.sqrt(1 / 3) / math.sqrt(in_features))
+        params["weight"].uniform_(-bound, bound, generator=generator)
+        if bias:
+            bound = 1 / math.sqrt(in_features)
+            params["bias"].uniform_(-bound, bound, generator=generator)
+
+    def vjp(params: Params, x: Float[Tensor, "*N A"]) -> tuple[Float[Tensor, "*N B"], Pullback]:
+        w, b = params["weight"], params.get("bias")
+
+        def pullback(gy: Float[Tensor, "*N B"], *, wrt_input: bool = True) -> Cotangents:
+            gx = affine_input_grad(gy, x, w) if wrt_input else None
+            return affine_grads(gy, x, w, b), gx
+
+        return affine(x, w, b), pullback
+
+    shapes = {"weight": (out_features, in_features)} | ({"bias": (out_features,)} if bias else {})
+    return Maths(vjp, shapes, draw, features=in_features)

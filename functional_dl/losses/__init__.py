@@ -1,0 +1,1 @@
+"""Losses: a formula and its gradient each."""

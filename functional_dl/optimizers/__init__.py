@@ -1,0 +1,1 @@
+"""Optimizers: what becomes of a parameter and its gradient."""

@@ -1,0 +1,77 @@
+"""The walk over params and their gradients, of which each optimizer is a rule for a leaf."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+from torch import Tensor
+
+from functional_dl._errors import not_floating, not_keyed, not_like
+from functional_dl.contract import Params
+
+
+def each_leaf(
+    name: str, rule: Callable[..., Tensor], params: Params, grads: Params, *args: Any
+) -> Params:
+    """rule(p, ∇p, *args) for every leaf p; errors are in the name of the optimizer."""
+    try:
+        return _each(rule, params, grads, args)
+    except Exception:
+        check_grads(name, params, grads)
+        raise
+
+
+def _each(
+    rule: Callable[..., Tensor], params: Params, grads: Params, args: tuple[Any, ...]
+) -> Params:
+    if len(params) != len(grads):
+        raise ValueError
+    new: Params = {}
+    for k, p in params.items():
+        g = grads[k]
+        if isinstance(p, dict):
+            new[k] = _each(rule, p, g, args)
+        elif p.shape != g.shape or p.dtype is not g.dtype or not _is_continuous(p):
+            raise ValueError
+        else:
+            new[k] = rule(p, g, *args)
+    return new
+
+
+def _is_continuous(p: Tensor) -> bool:
+    return p.is_floating_point() or p.is_complex()
+
+
+def check_lr(name: str, lr: float | Tensor) -> None:
+    """Raises what is wrong with a learning rate."""
+    if isinstance(lr, Tensor):
+        if not lr.is_floating_point():
+            raise not_floating(name, "lr", lr)
+        if lr.dim() != 0:
+            raise not_like(name, "lr", lr, lr.dtype, ())
+    elif not isinstance(lr, (int, float)):
+        raise TypeError(f"{name}: expected lr to be a number or a 0-d tensor, got {lr!r}")
+    elif not 0 <= lr < math.inf:
+        raise ValueError(f"{name}: expected lr to be finite and not negative, got {lr!r}")
+
+
+def check_grads(name: str, params: Any, grads: Any, path: str = "") -> None:
+    """Raises what is wrong with gradients of params.
+
+    Raises:
+        ValueError: The keys of grads or the shape of a gradient differ from those of params.
+        TypeError: A leaf is no tensor of floating or complex numbers, or its gradient's dtype
+            differs.
+    """
+    if not isinstance(grads, dict) or grads.keys() != params.keys():
+        raise not_keyed(name, f"grads{path}", grads, params)
+    for k, p in params.items():
+        g = grads[k]
+        if isinstance(p, dict):
+            check_grads(name, p, g, f"{path}[{k!r}]")
+        elif not isinstance(p, Tensor) or not _is_continuous(p):
+            raise not_floating(name, f"params{path}[{k!r}]", p)
+        elif not isinstance(g, Tensor) or g.shape != p.shape or g.dtype != p.dtype:
+            raise not_like(name, f"grads{path}[{k!r}]", g, p.dtype, p.shape)

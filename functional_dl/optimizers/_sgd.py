@@ -1,0 +1,41 @@
+"""Gradient descent."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from functional_dl._numerics import minus_multiple
+from functional_dl.contract import Params
+from functional_dl.optimizers._leaves import check_lr, each_leaf
+
+
+def sgd(params: Params, grads: Params, lr: float | Tensor, *, donate: bool = False) -> Params:
+    """p ← p − lr · ∇p, for every leaf p.
+
+    Args:
+        params: Nested dicts of tensors.
+        grads: The same structure, shapes and dtypes.
+        lr: A finite number, not negative; or a 0-d tensor, whose value is not looked at, so that
+            `torch.vmap` can give each member of an ensemble its own. In half precision a tensor
+            may round the last bit otherwise than the number would.
+        donate: Whether the new params may take the memory of grads, which are lost then, also where
+            it raises. Nothing else may use that memory; a tensor as lr leaves it alone. It saves a
+            large network 2 to 5 % of a step, and as much memory as params take.
+
+    Returns:
+        The new params; but for donated grads, nothing that is passed in is changed.
+
+    Raises:
+        ValueError: The keys or the shapes of params and grads differ, also where they would
+            broadcast; or lr is negative, infinite, NaN or not 0-d.
+        TypeError: A leaf is no tensor of floating or complex numbers, its gradient's dtype
+            differs, or lr is no number.
+
+    Example:
+        >>> import torch
+        >>> sgd({"weight": torch.tensor([1.0])}, {"weight": torch.tensor([2.0])}, lr=0.25)
+        {'weight': tensor([0.5000])}
+    """
+    check_lr("sgd", lr)
+    lr = lr if isinstance(lr, Tensor) else float(lr)  # by which no integers can be scaled
+    return each_leaf("sgd", minus_multiple, params, grads, lr, donate)
