@@ -77,9 +77,15 @@ def main(args: list[str] | None = None, members: int = 64, epochs: int = 200) ->
     ticks = torch.linspace(0, 1, 101)
     votes = classify(ensemble, torch.cartesian_prod(ticks, ticks)).double().mean(0)
     colors = LinearSegmentedColormap.from_list("votes", [OUTSIDE, "white", INSIDE])
-    areas = left.contourf(ticks, ticks, votes.view(101, 101).T, levels=10, cmap=colors)
+    areas = left.contourf(ticks, ticks, votes.view(101, 101).T, levels=10, cmap=colors, alpha=0.5)
     figure.colorbar(areas, label='share of the members that say "inside"')
-    left.plot(*points[share_wrong > 0.5].T, "x", color=WRONG, label="the majority is wrong")
+    left.plot(
+        *points[share_wrong > 0.5].T,
+        "x",
+        color=WRONG,
+        markeredgewidth=2,
+        label="the majority is wrong",
+    )
     left.set(xlabel="x₁", ylabel="x₂", aspect="equal", title=f"an ensemble of {members}")
     left.legend(loc="center")
     right.semilogx(rates, error_at_rate, "o")

@@ -40,16 +40,16 @@ def train(block: fdl.Layer, blocks: int, lr: float, epochs: int) -> tuple[float,
     Returns:
         The test error, and the norm of the first layer's gradient before training.
     """
-    training, test = recipe.disk(1000), recipe.disk(1000)
+    (inputs, targets), (test_inputs, test_targets) = recipe.disk(1000), recipe.disk(1000)
     model = fdl.sequential(fdl.linear(2, 16), *[block] * blocks, fdl.linear(16, 2))
     loss_and_grads = fdl.value_and_grad(model, fdl.mse())
     params = model.init()
-    _, first = loss_and_grads(params, *training)
+    _, first = loss_and_grads(params, inputs, targets)
     for _ in range(epochs):
-        for x, t in zip(*(data.split(100) for data in training), strict=True):
+        for x, t in zip(inputs.split(100), targets.split(100), strict=True):
             _, grads = loss_and_grads(params, x, t)
             params = fdl.sgd(params, grads, lr)
-    wrong = model.apply(params, test[0]).argmax(1) != test[1].argmax(1)
+    wrong = model.apply(params, test_inputs).argmax(1) != test_targets.argmax(1)
     return wrong.double().mean().item(), recipe.flatten(first["0"]).norm().item()
 
 
@@ -78,7 +78,7 @@ def main(
                     "network": name,
                     "blocks": f"{blocks}",
                     **{f"error, lr {lr}": f"{e:.1%}" for lr, e in zip(RATES, errors, strict=True)},
-                    "first layer's gradient": f"{norm:.0e}",
+                    "norm of the first layer's gradient": f"{norm:.0e}",
                 }
             )
         left.semilogx(depths, best, "o-", label=name)

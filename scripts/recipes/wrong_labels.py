@@ -70,7 +70,9 @@ def main(args: list[str] | None = None, epochs: int = 20) -> None:
         text = axis.text(12 * column + 5.5, 13 * row + 3.5, f"{labels[i]}", ha="center")
         if wrong[i]:
             text.set(color=WRONG, fontweight="bold")
-    axis.set_title("The 5 % with the largest gradients, under their labels; wrong ones are bold")
+    axis.set_title(
+        "The 5 % with the largest gradients, under their labels, of which those in bold are wrong"
+    )
     axis.axis("off")
     recipe.end("wrong-labels", figure, rows, options)
 
