@@ -1,19 +1,23 @@
-"""The sieve for layers and losses, one's own among them: does the way back fit the way there?"""
+"""Checks that a layer or a loss keeps its contract and has the right gradient."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any
+from dataclasses import dataclass, field, replace
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
+from functional_dl._differences import find_mismatch, rounding_of_change, scale_of
 from functional_dl._errors import not_floating, not_keyed, not_like
 from functional_dl._numerics import BITS
+from functional_dl._tree import tree_map
 from functional_dl.contract import Layer, Loss, Params
 
-_BREAKS = "", "values differ", "unlike", "changed", "impure", "not linear", "not the derivative"
+# What a message says about property 1, 2, …
+_BROKEN = "", "values differ", "unlike", "changed", "impure", "not linear", "not the derivative"
 
 
 class VjpError(AssertionError):
@@ -21,51 +25,52 @@ class VjpError(AssertionError):
 
 
 def check_vjp(f: Layer | Loss, *primals: Any) -> None:
-    """Returns if f keeps its contract at these primals, and its gradient is its derivative.
+    """Checks that f keeps its contract at these primals, and that its gradient is its derivative.
 
-    1. apply and vjp give the same value in every bit, finite unless a primal is empty.
-    2. Gradients have the structure, shapes and dtypes of what they belong to; wrt_input=False
-       gives the same, and None. Those of params share their memory with nothing else.
-    3. Nothing passed in has changed: params, input, cotangent.
-    4. The same call gives the same bits again, and so does the same pullback, also after another
-       vjp; no call changes the value of an earlier one.
-    5. The pullback is linear: zero gives zero, sums and multiples carry over.
-    6. Each element of a gradient is what a central difference gives. For a leaf of more than 256,
-       a random direction t is tried, ⟨J t, c⟩ = ⟨t, Jᵀ c⟩, and halved where that doesn't hold,
-       until the element is found. All draws are from seed 0.
-    7. The same holds for strided primals with NaN in the gaps and, where the input has two
-       dimensions or more, for a batch of none.
+    These properties are checked one after the other:
 
-    5 and 6 are done in float64. Let a value be exact for outputs and primals that are off by a few
-    ε = 2⁻⁵³ of their size; 64 leaves room for long sums. With random c, ⟨c, y⟩ is off by at most
+    1. apply and vjp return the same value, bit for bit: finite, unless a primal is empty, and for a
+       loss a scalar.
+    2. Each gradient has the structure, shapes and dtypes of its primal. With wrt_input=False, the
+       gradients of params are the same and that of the input is None. The gradients of params share
+       no memory with each other, the gradient of the input or the cotangent.
+    3. f changes nothing that it is given: neither params nor input nor cotangent.
+    4. f is pure. The same call returns the same bits again. So does the same pullback, even after
+       vjp has been called at other primals. No call changes the value of an earlier one.
+    5. The pullback is linear: it takes zero to zero, sums to sums and multiples to multiples.
+    6. The gradient is the derivative, as estimated by central differences of apply. A leaf of up to
+       256 elements is checked one element at a time. A larger one is checked along a random
+       direction, which is halved where that fails, until the wrong element is found.
+    7. All this also holds for strided primals with NaN in the gaps and, if the input has two
+       dimensions or more, for an empty batch.
 
-        δ = 64 ε (Σ |c y| + Σ s |∇|)        s: the largest size in the leaf, 1 where all are 0
+    5 and 6 are checked in float64, within the error bound derived in `functional_dl._differences`.
+    All random numbers are drawn from seed 0.
 
-    and the difference D(h), over ± h s, by δ/h, by ρ = 64 ε (|right| + |left|) of its own, and by a
-    term in h², of which |D(h) − D(8h)| holds 63. Of h = 8⁻⁴, 8⁻⁵, … that counts which allows least:
+    Cost: 6 calls apply 4 times for each element in which f is linear, 6 to 12 times for others, and
+    26 times at a kink. A leaf of more than 256 elements takes 4 to 20 calls in all, and some 50
+    more for each kink. 7 doubles that.
 
-        |s ∇ − D(h)| ≤ |D(h) − D(8h)| + δ/h + ρ + |jump|/2
+    Limits:
 
-    The jump is the right derivative less the left, both extrapolated to h = 0: a term in h³ where f
-    is smooth. At a kink, as of ReLU at 0, it lets pass just what is one of the two or between them.
-    A kink nearby is left behind as h shrinks. A direction with a kink in it is halved too, so that
-    no kink hides a fault elsewhere. 5 allows 8⁴ δ/s times the sizes of the multiples: what 6 does
-    at least, since what cancels within a pullback doesn't show.
-
-    Cost: for each element 4 calls of apply where f is linear in it, 6 to 12 elsewhere, 26 at a
-    kink; for a leaf of more than 256, 4 to 20 in all and some 50 a kink; and all that twice, for 7.
-    Limits: it sees f at these primals only, so give it both signs, the kinks and a batch of one.
-    What only a narrower dtype does is seen by 1 to 4 alone, and f must run in float64. Overflow
-    fails. An error of some 1e-8 of the gradient may pass, 1e-7 among thousands of elements. Where
-    several units within f are at their kinks at once, the chain rule fails, and a right f may too.
+    - f is checked at these primals only. Choose some that are positive, negative and at kinks, and
+      also a batch of one.
+    - At a kink, such as ReLU's at 0, any number from the left to the right derivative passes. Where
+      several units within f are at a kink at once, the chain rule does not hold, and a right f may
+      fail.
+    - A relative error of about 1e-8 may pass, or 1e-7 in one of thousands of elements.
+    - f must run in float64. What goes wrong only in a narrower dtype can fail 1 to 4, but not 5 or
+      6. Overflow fails 1.
 
     Args:
         f: A layer, or a loss.
-        *primals: params and x, or y and t. Floating and finite; t may be integers.
+        *primals: params and x for a layer, y and t for a loss. Their tensors must be floating and
+            finite, except that t may hold integers.
 
     Raises:
-        VjpError: f fails, in 7 also by raising something; before that, what it raises gets through.
-        TypeError: f or a primal is of another kind.
+        VjpError: A property does not hold. In 7, this includes that f raises an error; before 7,
+            errors of f are passed on.
+        TypeError: f is neither a layer nor a loss, or a primal is of the wrong kind.
         ValueError: A primal is not finite.
 
     Example:
@@ -85,161 +90,222 @@ def check_vjp(f: Layer | Loss, *primals: Any) -> None:
     if not isinstance(f, (Layer, Loss)) or len(primals) != 2:
         what = f"{f!r} and {len(primals)} primals"
         raise TypeError(f"check_vjp: expected a Layer or a Loss, and two primals, got {what}")
-    layer = isinstance(f, Layer)
-    if layer and not isinstance(primals[0], dict):
+    is_layer = isinstance(f, Layer)
+    if is_layer and not isinstance(primals[0], dict):
         raise not_keyed("check_vjp", "params", primals[0], ())
-    at: Params = dict(zip(("", "x") if layer else ("y", "t"), primals))
-    for path, leaf in _leaves(at):
+    named: Params = dict(zip(("", "x") if is_layer else ("y", "t"), primals))
+    for path, leaf in _leaves(named):
         if not isinstance(leaf, Tensor) or not (leaf.is_floating_point() or path == "t"):
             raise not_floating("check_vjp", path, leaf)
         if not leaf.isfinite().all():
             raise ValueError(f"check_vjp: expected {path} to be finite, got {leaf}")
-    _check("check_vjp", f, at, torch.clone)
-    # 7, the same again
-    cases: list[Any] = [("strided with NaN in the gaps", at, _gapped)]
-    if primals[layer].dim() > 1:
-        none = {k: p[:0] if isinstance(p, Tensor) and p.dim() else p for k, p in at.items()}
-        cases.append(("a batch of none", none, torch.clone))
-    for case, at, copy in cases:
+    _check_properties(_Case("check_vjp", f, named, torch.clone))
+    _check_layouts(f, named)
+
+
+@dataclass
+class _Case:
+    """What the properties are checked on. Each call of f is given new copies of its primals."""
+
+    name: str
+    f: Any
+    primals: Params  # {"": params, "x": x} or {"y": y, "t": t}
+    copy: Callable[[Tensor], Tensor]  # it decides the layout
+    generator: torch.Generator = field(default_factory=lambda: torch.Generator().manual_seed(0))
+
+    @property
+    def is_layer(self) -> bool:
+        return isinstance(self.f, Layer)
+
+    def other_primals(self) -> Params:
+        """Primals that f can be called with just as well: the same, reversed and halved."""
+        return tree_map(lambda p: p.flip([*range(p.dim())]).div(2).to(p), self.primals)
+
+    def draw(self, like: Tensor) -> Tensor:
+        """Random numbers of size 1 to 2, so that every element counts."""
+        u = torch.rand(like.shape, generator=self.generator, dtype=torch.float64) * 2 - 1
+        return (u + u.sign()).to(like)
+
+    def apply(self, primals: Params) -> Tensor:
+        return self.f.apply(*tree_map(self.copy, primals).values())
+
+    def vjp(self, primals: Params) -> tuple[Tensor, Any]:
+        return self.f.vjp(*tree_map(self.copy, primals).values())
+
+    def pull(self, pullback: Any, gy: Tensor) -> Params:
+        """Copies of the gradients by name, after checking that they are like the primals (2)."""
+        names = ("", "x") if self.is_layer else ("y",)
+        grads: Params = dict(
+            zip(names, pullback(gy) if self.is_layer else (pullback(),), strict=True)
+        )
+        self.pairs(2, primal={name: self.primals[name] for name in names}, gradient=grads)
+        return tree_map(torch.clone, grads)
+
+    def pairs(self, number: int, **trees: Params) -> list[tuple[str, Tensor, Tensor]]:
+        """The leaves of two trees, which must be alike in structure, shapes and dtypes."""
+        both, (_, name) = trees.values(), trees
+        expected, got = (tree_map(lambda t: "…" if isinstance(t, Tensor) else t, p) for p in both)
+        if expected != got:
+            what = f"{name}: expected the structure {expected}, got {got}"
+            raise self.error(number, what)
+        pairs = _leaves(*both)
+        for path, a, b in pairs:
+            if b.shape != a.shape or b.dtype != a.dtype:
+                raise self.error(number, not_like(name, path, b, a.dtype, a.shape))
+        return pairs
+
+    def compare(self, number: int, tolerance: float | None = None, **trees: Params) -> None:
+        """Raises an error unless two trees are equal; without a tolerance, bit for bit."""
+        for path, a, b in self.pairs(number, **trees):
+            if tolerance is None:
+                bits, limit = BITS[a.element_size()], {}
+                wrong = a.contiguous().view(bits) != b.contiguous().view(bits)
+            else:
+                wrong, limit = ~((a - b).abs() <= tolerance), {"tolerance": tolerance}
+            if wrong.any():
+                index = wrong.nonzero()[0].tolist()
+                numbers = {name: t[tuple(index)].item() for name, t in zip(trees, (a, b))}
+                raise self.error(number, f"{path}{index or ''}", **numbers, **limit)
+
+    def error(self, number: int, what: object, **numbers: float) -> VjpError:
+        digits = 10 if "tolerance" in numbers else 17
+        said = ", ".join(f"{name} {v:.{digits}g}" for name, v in numbers.items())
+        return VjpError(f"{self.name}: {number}, {_BROKEN[number]}: {what}{said and f': {said}'}")
+
+
+class _Run(NamedTuple):
+    """What vjp and its pullback gave. No later call can change value and grads: they are copies."""
+
+    y: Tensor
+    pullback: Any
+    gy: Tensor
+    value: Params
+    grads: Params
+
+
+def _check_properties(case: _Case) -> None:
+    """Properties 1 to 6, each of which relies on those before."""
+    given = [tree_map(case.copy, case.primals) for _ in range(2)]
+    value, (y, pullback) = case.f.apply(*given[0].values()), case.f.vjp(*given[1].values())
+    _same_value(case, value, y)
+    gy = case.draw(y) if case.is_layer else torch.ones_like(y)
+    cotangents = [case.copy(gy) for _ in range(2)]
+    value = {"value": y.clone()}
+    run = _Run(y, pullback, gy, value, case.pull(pullback, cotangents[0]))
+    _gradients_fit(case, run, cotangents[1])
+    _nothing_changed(case, gy, given, cotangents)
+    _pure(case, run)
+
+    case = replace(case, primals=tree_map(_to_float64, case.primals))
+    y, pullback = case.vjp(case.primals)
+    gy, value = gy.to(y), {"value": y.clone()}
+    run = _Run(y, pullback, gy, value, case.pull(pullback, case.copy(gy)))
+    pairs = [(g, p) for _, g, p in _leaves(run.grads, case.primals)]
+    delta = rounding_of_change(gy, y, pairs)
+    _linear_pullback(case, run, delta)
+    _gradient_is_derivative(case, run, delta)
+
+
+def _same_value(case: _Case, value: Any, y: Any) -> None:
+    """Property 1."""
+    case.compare(1, apply={"value": value}, vjp={"value": y})
+    if not case.is_layer and y.dim() > 0:
+        raise case.error(1, not_like("vjp", "value", y, y.dtype, ()))
+    if all(leaf.numel() for _, leaf in _leaves(case.primals)):
+        largest = torch.finfo(y.dtype).max
+        case.compare(1, largest, zero={"value": torch.zeros_like(y)}, vjp={"value": y})
+
+
+def _gradients_fit(case: _Case, run: _Run, cotangent: Tensor) -> None:
+    """Property 2, but for what `pull` checks in each call."""
+    if not case.is_layer:
+        return
+    grads, gx = run.pullback(cotangent, wrt_input=False)
+    case.compare(2, pullback={"": run.grads[""]}, without_x={"": grads})
+    if gx is not None:
+        raise case.error(2, f"expected None for x with wrt_input=False, got {gx}")
+    grads, gx = run.pullback(cotangent)
+    others = [cotangent, gx]
+    for path, leaf in _leaves(grads):
+        if any(_overlap(leaf, other) for other in others):
+            raise case.error(2, f"expected {path} to share no memory")
+        others.append(leaf)
+
+
+def _nothing_changed(
+    case: _Case, gy: Tensor, given: list[Params], cotangents: list[Tensor]
+) -> None:
+    """Property 3."""
+    before = {**case.primals, "cotangent": gy}
+    for primals, cotangent in zip(given, cotangents):
+        case.compare(3, before=before, after={**primals, "cotangent": cotangent})
+
+
+def _pure(case: _Case, run: _Run) -> None:
+    """Property 4."""
+    y, pullback = case.vjp(case.primals)
+    case.compare(4, first=run.value, again={"value": y})
+    case.compare(4, first=run.grads, again=case.pull(pullback, case.copy(run.gy)))
+    _, pullback = case.vjp(case.other_primals())
+    case.pull(pullback, case.copy(run.gy))
+    case.compare(4, first=run.grads, later=case.pull(run.pullback, case.copy(run.gy)))
+    case.compare(4, first=run.value, later={"value": run.y})
+    case.compare(4, first=run.value, later={"value": case.apply(case.primals)})
+
+
+def _linear_pullback(case: _Case, run: _Run, delta: float) -> None:
+    """Property 5.
+
+    For one gradient, property 6 tolerates at least delta / (h scale) with h = 8⁻⁴. The same is
+    tolerated here, times |k| + |m|, for k times one cotangent plus m times another.
+    """
+    d = case.draw(run.y)
+    for k, m in ((0, 0), (1, 1), (-1024, 0)) if case.is_layer else ():  # a loss's takes none
+        parts = case.pull(run.pullback, case.copy(d))
+        whole = case.pull(run.pullback, case.copy(k * run.gy + m * d))
+        for path, g, part, both, p in _leaves(run.grads, parts, whole, case.primals):
+            tolerance = (abs(k) + abs(m)) * 8**4 * delta / scale_of(p)
+            case.compare(5, tolerance, of_parts={path: k * g + m * part}, of_whole={path: both})
+
+
+def _gradient_is_derivative(case: _Case, run: _Run, delta: float) -> None:
+    """Property 6."""
+    for path, g, p in _leaves(run.grads, case.primals):
+
+        def change(step: Tensor, p: Tensor = p) -> float:
+            moved = tree_map(lambda leaf: leaf + step if leaf is p else leaf, case.primals)
+            return float((run.gy * (case.apply(moved) - run.value["value"])).sum())
+
+        wrong = find_mismatch(change, p, g, case.draw(p), delta)
+        if wrong:
+            index, numbers = wrong
+            raise case.error(6, f"{path}{index or ''}", **numbers)
+
+
+def _check_layouts(f: Layer | Loss, primals: Params) -> None:
+    """Property 7."""
+    cases = [_Case("check_vjp: 7, strided with NaN in the gaps", f, primals, _with_gaps)]
+    if primals["x" if isinstance(f, Layer) else "y"].dim() > 1:
+        empty = {k: p[:0] if isinstance(p, Tensor) and p.dim() else p for k, p in primals.items()}
+        cases.append(_Case("check_vjp: 7, a batch of none", f, empty, torch.clone))
+    for case in cases:
         try:
-            _check(f"check_vjp: 7, {case}", f, at, copy)
+            _check_properties(case)
         except VjpError:
             raise
         except Exception as error:
-            raise VjpError(f"check_vjp: 7, {case}: {type(error).__name__}: {error}") from error
+            raise VjpError(f"{case.name}: {type(error).__name__}: {error}") from error
 
 
-def _check(where: str, f: Any, at: Params, copy: Callable[[Tensor], Tensor]) -> None:
-    """1 to 6, at primals that are named; each call of f gets copies of its own."""
-    layer, generator = isinstance(f, Layer), torch.Generator().manual_seed(0)
-
-    def draw(like: Tensor) -> Tensor:
-        u = torch.rand(like.shape, generator=generator, dtype=torch.float64) * 2 - 1
-        return (u + u.sign()).to(like)  # of size 1 to 2, so that every element counts
-
-    def fail(number: int, what: object, **numbers: float) -> VjpError:
-        digits = 10 if "tolerance" in numbers else 17
-        said = ", ".join(f"{name} {v:.{digits}g}" for name, v in numbers.items())
-        return VjpError(f"{where}: {number}, {_BREAKS[number]}: {what}{said and f': {said}'}")
-
-    def compare(number: int, tolerance: float | None = None, **pair: Params) -> None:
-        """Fails where the second tree isn't like the first, or differs, if by None: in a bit."""
-        (first, one), (second, other) = pair.items()
-        shapes = [_map(lambda t: "…" if isinstance(t, Tensor) else t, p) for p in (one, other)]
-        if shapes[0] != shapes[1]:
-            raise fail(number, f"{second}: expected the structure {shapes[0]}, got {shapes[1]}")
-        for (path, a), (_, b) in zip(_leaves(one), _leaves(other)):
-            if b.shape != a.shape or b.dtype != a.dtype:
-                raise fail(number, not_like(second, path, b, a.dtype, a.shape))
-            if tolerance is None:
-                bits = BITS[a.element_size()]
-                wrong, limit = a.contiguous().view(bits) != b.contiguous().view(bits), {}
-            else:
-                wrong, limit = ~((a - b).abs() <= tolerance), {"tolerance": tolerance}
-            for index in wrong.nonzero().tolist()[:1]:
-                limit = {first: a[tuple(index)].item(), second: b[tuple(index)].item()} | limit
-                raise fail(number, f"{path}{index or ''}", **limit)
-
-    def pull(pullback: Any, gy: Tensor, at: Params) -> Params:
-        grads = dict(zip(("", "x"), pullback(gy), strict=True)) if layer else {"y": pullback()}
-        # Zeros leave nothing to compare but the structure, shapes and dtypes.
-        zeros = _map(lambda t: torch.zeros_like(t) if isinstance(t, Tensor) else t, grads)
-        like = {name: _map(torch.zeros_like, at[name]) for name in grads}
-        compare(2, primal=like, gradient=zeros)
-        return _map(torch.clone, grads)  # lest a later call changes them
-
-    # 1
-    given, passed = _map(copy, at), _map(copy, at)
-    value, (y, pullback) = f.apply(*given.values()), f.vjp(*passed.values())
-    compare(1, apply={"value": value}, vjp={"value": y})
-    if not layer and y.dim() > 0:
-        raise fail(1, not_like("vjp", "value", y, y.dtype, ()))
-    if all(leaf.numel() for _, leaf in _leaves(at)):
-        compare(1, torch.finfo(y.dtype).max, zero={"value": torch.zeros_like(y)}, vjp={"value": y})
-
-    # 2
-    gy, value = draw(y) if layer else torch.ones_like(y), {"value": y.clone()}
-    cotangents = copy(gy), copy(gy)
-    grads = pull(pullback, cotangents[0], at)
-    if layer:
-        alone, gx = pullback(cotangents[1], wrt_input=False)
-        compare(2, pullback={"": grads[""]}, without_x={"": alone})
-        if gx is not None:
-            raise fail(2, f"expected None for x with wrt_input=False, got {gx}")
-        own, gx = pullback(cotangents[1])
-        others = [cotangents[1], gx]
-        for path, leaf in _leaves(own):
-            if any(_overlap(leaf, other) for other in others):
-                raise fail(2, f"expected {path} to share no memory")
-            others.append(leaf)
-
-    # 3
-    for after, gy_after in zip((given, passed), cotangents):
-        compare(3, before={**at, "cotangent": gy}, after={**after, "cotangent": gy_after})
-
-    # 4
-    other = _map(lambda p: copy(p.flip([*range(p.dim())]).div(2).to(p)), at)
-    again, pullback_again = f.vjp(*_map(copy, at).values())
-    compare(4, first=value, again={"value": again})
-    compare(4, first=grads, again=pull(pullback_again, copy(gy), at))
-    pull(f.vjp(*other.values())[1], copy(gy), at)
-    compare(4, first=grads, later=pull(pullback, copy(gy), at))
-    compare(4, first=value, later={"value": y})
-    compare(4, first=value, later={"value": f.apply(*_map(copy, at).values())})
-
-    # 5
-    at = _map(lambda p: p.to(torch.float64, copy=True) if p.is_floating_point() else p, at)
-    y, pullback = f.vjp(*_map(copy, at).values())
-    c, d = gy.to(y), draw(y)
-    grads = pull(pullback, copy(c), at)
-    pairs = zip(_leaves({name: at[name] for name in grads}), _leaves(grads))
-    leaves = [(path, p, g, float(p.abs().max()) if p.any() else 1.0) for (path, p), (_, g) in pairs]
-    known = sum(size * g[g.isfinite()].abs().sum() for _, _, g, size in leaves)
-    delta = 2**-47 * float((c * y).abs().nansum() + known)
-    for k, m in ((0, 0), (1, 1), (-1024, 0)) if layer else ():
-        parts, whole = (_leaves(pull(pullback, gy, at)) for gy in (copy(d), copy(k * c + m * d)))
-        for (path, _, g, size), (_, other), (_, both) in zip(leaves, parts, whole):
-            sums = {"of_parts": {path: k * g + m * other}, "of_whole": {path: both}}
-            compare(5, (abs(k) + abs(m)) * 8**4 * delta / size, **sums)
-
-    # 6
-    def along(leaf: Tensor, step: Tensor) -> Tensor:
-        return f.apply(*_map(lambda p: copy(p + step if p is leaf else p), at).values())
-
-    for path, leaf, grad, size in leaves:
-        n, direction = leaf.numel(), size * draw(leaf).flatten()
-        todo = [torch.tensor([j]) for j in range(n)] if n <= 256 else [torch.arange(n)]
-        while todo:
-            some = todo.pop(0)
-            step = torch.zeros_like(direction)
-            step[some] = direction[some] if len(some) > 1 else size
-            analytic, step = float(grad.flatten()[some] @ step[some]), step.view(leaf.shape)
-            numeric, kink, last, last_jump, tolerance = *[math.nan] * 4, math.inf
-            for h in (8.0**-k for k in range(3, 16)):
-                if delta / h >= tolerance:
-                    break
-                changes = along(leaf, h * step) - y, y - along(leaf, -h * step)
-                right, left = (float((c * change).sum()) / h for change in changes)
-                central, jump = (right + left) / 2, right - left
-                width = abs(8 * jump - last_jump) / 14
-                rounding = delta / h + 2**-47 * (abs(right) + abs(left))
-                if (limit := abs(central - last) + rounding + width) < tolerance:
-                    numeric, kink, tolerance = central, width, limit
-                last, last_jump = central, jump
-            holds = abs(analytic - numeric) <= tolerance
-            if len(some) > 1 and not (holds and kink <= tolerance / 2):
-                todo[:0] = some.chunk(2)
-            elif not holds:
-                index = step.nonzero()[0].tolist() or ""
-                a, b, limit = (v / size for v in (analytic, numeric, tolerance))
-                raise fail(6, f"{path}{index}", analytic=a, numeric=b, tolerance=limit)
-
-
-def _leaves(tree: Any, path: str = "") -> list[tuple[str, Any]]:
-    """The leaves of nested dicts with their paths, in the order of the paths."""
-    if not isinstance(tree, dict):
-        return [(path, tree)]
-    found = [leaf for k, v in tree.items() for leaf in _leaves(v, f"{path}.{k}".removeprefix("."))]
+def _leaves(*trees: Any) -> list[Any]:
+    """(path, leaf of each tree) for the leaves of nested dicts, in the order of the paths."""
+    if not isinstance(trees[0], dict):
+        return [("", *trees)]
+    found = [
+        (f"{k}.{path}".strip("."), *leaves)
+        for k in trees[0]
+        for path, *leaves in _leaves(*(tree[k] for tree in trees))
+    ]
     return sorted(found, key=lambda leaf: leaf[0])
 
 
@@ -252,12 +318,12 @@ def _overlap(a: Tensor, b: Tensor) -> bool:
     return bool(a.numel() and b.numel()) and ends[0][0] < ends[1][1] and ends[1][0] < ends[0][1]
 
 
-def _map(f: Callable[[Any], Any], tree: Any) -> Any:
-    """The same structure with f of each leaf."""
-    return {k: _map(f, v) for k, v in tree.items()} if isinstance(tree, dict) else f(tree)
+def _to_float64(p: Tensor) -> Tensor:
+    """A copy in any case, so that params which share a tensor can be told apart."""
+    return p.to(torch.float64, copy=True) if p.is_floating_point() else p
 
 
-def _gapped(t: Tensor) -> Tensor:
+def _with_gaps(t: Tensor) -> Tensor:
     """A copy with a NaN after each element, in every dimension."""
     gaps = t.new_full([2 * n for n in t.shape], math.nan if t.is_floating_point() else 0)
     return gaps[(slice(None, None, 2),) * t.dim()].copy_(t)

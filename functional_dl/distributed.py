@@ -80,6 +80,6 @@ def average(tree: Any, group: dist.ProcessGroup | None = None) -> Any:
 
 @lru_cache
 def _marks(layout: str) -> Tensor:
-    """The bits of a checksum: their sum is 0 or R wherever all ranks agree, and only there."""
+    """The bits of a checksum, as numbers: summed over R ranks, each is 0 or R if all agree."""
     checksum = int.from_bytes(hashlib.sha256(layout.encode()).digest()[: MARKS // 8])
     return torch.tensor([float(bit) for bit in f"{checksum:0{MARKS}b}"])

@@ -65,7 +65,8 @@ def export(step: Callable[..., Any], example: tuple[Any, ...]) -> ExportedProgra
             or the new params aren't of the structure, shapes and dtypes of params.
         TypeError: The example, or what step returns, is of other types.
     """
-    return _program(step, _tried("export", step, example)[0])
+    example, _ = _run_once("export", step, example)
+    return _program(step, example)
 
 
 def to_onnx(
@@ -103,7 +104,7 @@ def to_onnx(
     """
     if loop is not None and (loop != "steps" or len(example) < 3):
         raise ValueError(f"to_onnx: expected loop to be 'steps', and of training, got {loop!r}")
-    example, results = _tried("to_onnx", step, example)
+    example, results = _run_once("to_onnx", step, example)
     try:
         ir, *_ = map(import_module, ("onnx_ir", "onnxruntime", "onnxscript"))
     except ImportError as error:
@@ -114,7 +115,7 @@ def to_onnx(
     gives = _named(RESULTS if len(example) > 2 else ("outputs",), results)
     model = _translated(_program(step, example), takes, gives)
     if loop:
-        model.graph = _looped(model.graph)
+        model.graph = _loop(model.graph)
         params, second = step(results[0], *example[1:])
         gives = _named(RESULTS, (params, stack([results[1], second])))
         takes |= {k: takes[k][None] for k in ("inputs", "targets")}
@@ -124,20 +125,20 @@ def to_onnx(
     _write(Path(path), file)
 
 
-def _tried(
-    where: str, step: Callable[..., Any], example: tuple[Any, ...]
+def _run_once(
+    name: str, step: Callable[..., Any], example: tuple[Any, ...]
 ) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
-    """The example, with tensors throughout, and what step makes of it; what is wrong is raised."""
+    """Checks the example and what step returns for it; gives both, with lr as a tensor."""
     if not isinstance(example, tuple) or not 2 <= len(example) <= 4:
-        raise ValueError(f"{where}: expected an example of 2 to 4 parts, got {example!r}")
+        raise ValueError(f"{name}: expected an example of 2 to 4 parts, got {example!r}")
     params, inputs, *rest = example
-    for name, batch in (("inputs", inputs), *(("targets", t) for t in rest[:1])):
+    for part, batch in (("inputs", inputs), *(("targets", t) for t in rest[:1])):
         if not isinstance(batch, Tensor):
-            raise TypeError(f"{where}: expected {name} to be a tensor, got {batch!r}")
+            raise TypeError(f"{name}: expected {part} to be a tensor, got {batch!r}")
         if batch.dim() == 0 or len(batch) == 0 or len(batch) != len(inputs):
             like = ", not empty" if batch is inputs else " as large as inputs"
             raise ValueError(
-                f"{where}: expected {name} to be a batch{like}, got {tuple(batch.shape)}"
+                f"{name}: expected {part} to be a batch{like}, got {tuple(batch.shape)}"
             )
     lr = [torch.as_tensor(lr, dtype=inputs.dtype, device=inputs.device) for lr in rest[1:]]
     example = (params, inputs, *rest[:1], *lr)
@@ -145,13 +146,13 @@ def _tried(
         results = step(*example)
     if not rest:
         if not isinstance(results, Tensor):
-            raise TypeError(f"{where}: expected the prediction to be a tensor, got {results!r}")
+            raise TypeError(f"{name}: expected the prediction to be a tensor, got {results!r}")
         return example, (results,)
     if not (isinstance(results, tuple) and len(results) == 2 and isinstance(results[1], Tensor)):
-        raise TypeError(f"{where}: expected step to return (new params, loss), got {results!r}")
+        raise TypeError(f"{name}: expected step to return (new params, loss), got {results!r}")
     like, new = (tree_layout(to_state_dict(tree)) for tree in (params, results[0]))
     if new != like:
-        raise ValueError(f"{where}: expected new params like params, {like}, got {new}")
+        raise ValueError(f"{name}: expected new params like params, {like}, got {new}")
     return example, results
 
 
@@ -200,6 +201,7 @@ def _translated(program: ExportedProgram, takes: Named, gives: Named) -> "ir.Mod
     if takes["inputs"].dtype == torch.float64:  # torch's own divides sizes in single precision
         table[operator.truediv] = truediv
 
+    _choose_by_product(program)
     log = logging.getLogger("torch.onnx")
     level = log.level
     log.setLevel(logging.ERROR)  # it warns that torchvision is not installed
@@ -222,7 +224,22 @@ def _translated(program: ExportedProgram, takes: Named, gives: Named) -> "ir.Mod
     return model
 
 
-def _looped(step: "ir.Graph") -> "ir.Graph":
+def _choose_by_product(program: ExportedProgram) -> None:
+    """Makes relu's gradient a product, gy * (y > 0): a fifth faster in ONNX Runtime."""
+    aten, graph = torch.ops.aten, program.graph
+    for node in graph.find_nodes(op="call_function", target=aten.masked_fill.Scalar):
+        gy, off, value = node.args
+        if value == 0 and off.target is aten.le.Scalar:
+            with graph.inserting_before(node):
+                on = graph.call_function(aten.gt.Scalar, off.args)
+                product = graph.call_function(aten.mul.Tensor, (gy, on))
+            on.meta, product.meta = off.meta, node.meta
+            node.replace_all_uses_with(product)
+            graph.erase_node(node)
+            graph.erase_node(off)
+
+
+def _loop(step: "ir.Graph") -> "ir.Graph":
     """(params, stacked batches, …, steps) ↦ (new params, losses), by ONNX's Loop over step."""
     import onnx_ir as ir
 

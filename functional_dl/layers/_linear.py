@@ -53,8 +53,8 @@ def linear(in_features: int, out_features: int, bias: bool = True) -> Maths:
         w, b = params["weight"], params.get("bias")
 
         def pullback(gy: Float[Tensor, "*N B"], *, wrt_input: bool = True) -> Cotangents:
-            gx = affine_input_grad(gy, x, w) if wrt_input else None
-            return affine_grads(gy, x, w, b), gx
+            grads = affine_grads(gy, x, w, b)
+            return grads, affine_input_grad(gy, x, w) if wrt_input else None
 
         return affine(x, w, b), pullback
 

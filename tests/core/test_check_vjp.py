@@ -158,7 +158,7 @@ def test_the_faults_are_slips_of_right_ones(right: Any) -> None:
     fdl.check_vjp(right(), *fault.primals())
 
 
-@settings(max_examples=200)
+@settings(max_examples=100)
 @given(rng=st.builds(Random, st.integers(0, 2**32)))
 def test_flags_nothing_right(rng: Random) -> None:
     f, primals = draw_right(rng)
@@ -192,10 +192,9 @@ def test_the_tolerance_is_the_one_derived() -> None:
     assert float(said.split("tolerance ")[1]) == pytest.approx(1024 * rounding * 8**4 / 2, rel=1e-8)
 
 
-@pytest.mark.parametrize("value", [0.0, -0.0])
 @pytest.mark.parametrize("f", [fdl.relu(), leaky_relu(), relu()])
-def test_kinks_everywhere(f: fdl.Layer, value: float) -> None:
-    fdl.check_vjp(f, {}, torch.full((3, 100), value))
+def test_kinks_everywhere(f: fdl.Layer) -> None:
+    fdl.check_vjp(f, {}, torch.tensor([0.0, -0.0]).repeat(2, 65))  # more than 256
 
 
 @pytest.mark.parametrize("at_zero", [-0.01, 1.01])
@@ -285,7 +284,7 @@ INTS, ONES = "a int64 tensor of shape (1,)", "a float32 tensor of shape (1,)"
         (
             TypeError,
             (fdl.relu(), torch.ones(1)),
-            "a Layer or a Loss, and two primals, got Layer(init",
+            "a Layer or a Loss, and two primals, got relu() and",
         ),
         (TypeError, (fdl.relu(), torch.ones(1), {}), f"params to be a dict, got {ONES}"),
         (TypeError, (fdl.relu(), {}, torch.tensor([1])), f"x to be a floating tensor, got {INTS}"),
