@@ -16,9 +16,12 @@ from torch import Tensor
 import functional_dl as fdl
 
 model = fdl.sequential(
-    *(fdl.linear(2, 25), fdl.relu()),
-    *(fdl.linear(25, 25), fdl.relu()),
-    *(fdl.linear(25, 25), fdl.relu()),
+    fdl.linear(2, 25),
+    fdl.relu(),
+    fdl.linear(25, 25),
+    fdl.relu(),
+    fdl.linear(25, 25),
+    fdl.relu(),
     fdl.linear(25, 2),
 )
 loss_and_grads = fdl.value_and_grad(model, fdl.mse())

@@ -14,9 +14,12 @@ from torch import Tensor
 import functional_dl as fdl
 
 model = fdl.sequential(
-    *(fdl.linear(2, 25), fdl.tanh()),
-    *(fdl.linear(25, 25), fdl.tanh()),
-    *(fdl.linear(25, 25), fdl.tanh()),
+    fdl.linear(2, 25),
+    fdl.tanh(),
+    fdl.linear(25, 25),
+    fdl.tanh(),
+    fdl.linear(25, 25),
+    fdl.tanh(),
     fdl.linear(25, 2),
 )
 loss_and_grads = fdl.value_and_grad(model, fdl.mse())

@@ -12,7 +12,6 @@ import torch
 from figures import WRONG
 from matplotlib import pyplot as plt
 from torch import Tensor
-from torch.nn import functional
 
 import functional_dl as fdl
 
@@ -63,7 +62,7 @@ def main(args: list[str] | None = None, epochs: int = 20) -> None:
     ]
 
     figure, axis = plt.subplots(figsize=(10, 3.5))
-    tiles = functional.pad(images[by_norm].view(5, 18, 8, 8), (2, 2, 5, 0))  # rows × columns
+    tiles = torch.constant_pad_nd(images[by_norm].view(5, 18, 8, 8), (2, 2, 5, 0))  # rows × columns
     axis.imshow(tiles.transpose(1, 2).flatten(2).flatten(0, 1).numpy(), cmap="Greys")
     for place, i in enumerate(by_norm):
         row, column = divmod(place, 18)
