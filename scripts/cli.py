@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import Callable, Generator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager, suppress
@@ -30,6 +31,7 @@ def end(kind: type[BaseException], error: BaseException, trace: TracebackType | 
 sys.excepthook = end  # before the imports that take long
 
 import tabulate  # noqa: E402
+from tqdm import tqdm  # noqa: E402
 
 
 class Parser(argparse.ArgumentParser):
@@ -156,7 +158,7 @@ def other_process() -> Generator[ProcessPoolExecutor]:
     """A pool of one process, new and not a copy of this one; what fails here ends it at once."""
     context = multiprocessing.get_context("spawn")
     others = set(multiprocessing.active_children())
-    with ProcessPoolExecutor(1, context, _lead_a_group) as pool:
+    with ProcessPoolExecutor(1, context, _begin) as pool:
         before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # the new process inherits that
         pool.submit(os.getpid)
         signal.signal(signal.SIGINT, before)
@@ -168,10 +170,11 @@ def other_process() -> Generator[ProcessPoolExecutor]:
             raise
 
 
-def _lead_a_group() -> None:
-    """Makes this process and all that it starts one group."""
+def _begin() -> None:
+    """Makes this process and all that it starts one group, which can be killed as a whole."""
     if hasattr(os, "setpgrp"):
         os.setpgrp()
+    tqdm.set_lock(threading.RLock())  # its own is a semaphore, which who is killed leaves behind
 
 
 def _kill(process: multiprocessing.process.BaseProcess) -> None:

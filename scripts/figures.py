@@ -19,12 +19,12 @@ LINES = ("#332288", "#88ccee", "#cc6677", "#117733", "#ddcc77", "#882255", "#44a
 
 mpl.use("Agg")
 mpl.rcParams["axes.prop_cycle"] = cycler(color=LINES)
+mpl.rcParams["figure.constrained_layout.use"] = True
 mpl.rcParams["svg.hashsalt"] = "functional_dl"  # the same file for the same figure
 
 
 def save(figure: Figure, path: Path) -> None:
     """As PNG and SVG."""
-    figure.tight_layout()
     figure.savefig(path.with_suffix(".png"), dpi=150)
     figure.savefig(path.with_suffix(".svg"), metadata={"Date": None})
     plt.close(figure)

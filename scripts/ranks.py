@@ -6,11 +6,12 @@
 With --seeds, it trains an ensemble, whose members are shared out among the ranks.
 """
 
+import logging
 import os
 import signal
 import sys
 
-if "TORCHELASTIC_RUN_ID" in os.environ:  # a rank ends without a word; its parent speaks
+if "TORCHELASTIC_RUN_ID" in os.environ:  # an interrupted rank ends in silence: launch() reports it
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 from argparse import Namespace
@@ -36,7 +37,7 @@ PATIENCE = timedelta(seconds=30)
 def launch(args: list[str]) -> None:
     """Runs this script with these arguments on RANKS ranks, as torchrun does."""
     os.environ.setdefault("OMP_NUM_THREADS", "1")
-    os.environ["LOGLEVEL"] = "ERROR"  # of torchrun, which tells of each signal
+    logging.disable(logging.WARNING)  # torchrun warns of each signal that it passes on
     try:
         run.main(["--standalone", f"--nproc-per-node={RANKS}", __file__, *args])
     except SignalException as stop:

@@ -1,8 +1,8 @@
 """The report's API, row by row."""
 
-import parity
 import pytest
 import torch
+from proof import parity
 from torch import Tensor, nn
 
 import functional_dl as fdl

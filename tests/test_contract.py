@@ -4,9 +4,9 @@ import sys
 import weakref
 from collections.abc import Callable
 
-import parity
 import pytest
 import torch
+from proof import parity
 from torch import Tensor, nn
 
 import functional_dl as fdl

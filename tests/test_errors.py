@@ -3,9 +3,9 @@
 import math
 from collections.abc import Callable, Sequence
 
-import parity
 import pytest
 import torch
+from proof import parity
 from torch import ones
 
 import functional_dl as fdl

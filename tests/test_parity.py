@@ -3,11 +3,11 @@
 import itertools
 from random import Random
 
-import parity
 import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from proof import parity
 from torch import Tensor, nn
 
 import functional_dl as fdl

@@ -2,11 +2,11 @@
 
 from random import Random
 
-import parity
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from proof import parity
 from torch import Tensor
 
 import functional_dl as fdl

@@ -4,9 +4,9 @@ import shutil
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-import parity
 import pytest
 import torch
+from proof import parity
 from torch import Tensor, ones, zeros
 
 import functional_dl as fdl

@@ -4,9 +4,9 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple
 
-import parity
 import pytest
 import torch
+from proof import parity
 from torch import Tensor, ones, rand
 
 import functional_dl as fdl

@@ -7,9 +7,9 @@ from random import Random
 from types import ModuleType
 
 import jaxtyping
-import parity
 import pytest
 import torch
+from proof import parity
 
 
 @pytest.fixture(scope="module")

@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
 
-import parity
 import pytest
 import torch
+from proof import parity
 from torch import Tensor
 
 import functional_dl as fdl

@@ -38,13 +38,12 @@ def bars(entries: list[Entry], label: str = "times as fast as PyTorch eager") ->
         axis.bar_label(drawn, [f"{r:.2f}" for r in ratios], padding=3)
         axis.axvline(1, color="black", linewidth=0.8)
         axis.set(title=case, xlabel=label)
-        axis.margins(x=0.14)
+        axis.margins(x=0.2)
     present = [whose for whose in COLORS if any(e.whose is whose for e in entries)]
     figure.legend(
         handles=[Patch(color=COLORS[whose], label=whose.value) for whose in present],
-        loc="lower center",
+        loc="outside lower center",
         ncols=len(present),
-        frameon=False,
     )
     return figure
 
@@ -66,17 +65,12 @@ def lines(entries: list[Entry], along: str, by: str) -> Figure:
             )
             axis.plot(xs, median, label=who, **style)
             axis.fill_between(xs, low, high, color=style["color"], alpha=0.2)
-        axis.set(
-            title=f"{by} {column}",
-            xlabel=along,
-            ylabel="µs a step, with quartiles",
-            xscale="log",
-            yscale="log",
-        )
+        axis.set(title=f"{by} {column}", xlabel=along, xscale="log", yscale="log")
         ticks = sorted({e.case[along] for e in entries})
         axis.set_xticks(ticks, [str(x) for x in ticks])
         axis.minorticks_off()
         axis.legend()
+    axes[0][0].set_ylabel("µs a step: medians and quartiles")
     return figure
 
 

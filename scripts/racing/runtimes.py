@@ -4,7 +4,7 @@ import tempfile
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -17,16 +17,22 @@ import functional_dl as fdl
 from functional_dl.export import to_onnx
 
 
+@cache
+def exported(network: Network, loop: Literal["steps"] | None = None) -> bytes:
+    """The file that holds the step, or the whole training."""
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder, "training.onnx")
+        write(network, file, loop)
+        return file.read_bytes()
+
+
 def stepwise(network: Network, batches: Batches) -> Callable[[int], Tensor]:
     """A step for each call of ONNX Runtime."""
     from exported.runtime import Training
 
     params = arrays(network.core().init())
     each = feeds(zip(*batches, strict=True), LEARNING_RATE)
-    with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder, "step.onnx")
-        write(network, file)
-        training = Training(file, params, each, torch.get_num_threads())
+    training = Training(exported(network), params, each, torch.get_num_threads())
     return lambda epochs: torch.from_numpy(training.run(epochs * len(each)))
 
 
@@ -37,9 +43,7 @@ def looped(network: Network, batches: Batches, at_once: bool) -> Callable[[int],
     params = arrays(network.core().init())
     inputs, targets = batches
     feed = arrays({}, inputs=inputs, targets=targets, lr=LEARNING_RATE)
-    with tempfile.TemporaryDirectory() as folder:
-        write(network, Path(folder, "training.onnx"), loop="steps")
-        file = Path(folder, "training.onnx").read_bytes()
+    file = exported(network, loop="steps")
 
     @cache
     def training(steps: int) -> Training:

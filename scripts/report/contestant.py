@@ -12,7 +12,7 @@ class Whose(StrEnum):
 
     OURS = "functional_dl"
     PYTORCH = "PyTorch"
-    PEER = "another library"
+    PEER = "others"
 
 
 @dataclass(frozen=True)

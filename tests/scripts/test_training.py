@@ -2,36 +2,39 @@
 
 from contextlib import AbstractContextManager, nullcontext
 
-import experiment
 import pytest
 import torch
+from report import trainers
+from report.contestant import Contestant
+from report.experiment import NETWORKS, Network, Points
 
-EPOCHS = 500
 
+@pytest.mark.parametrize("network", NETWORKS, ids=str)
+def test_all_losses_and_final_parameters_of_the_report_equal_pytorchs(
+    network: Network, threads: int
+) -> None:
+    epochs = {1: 500, 2: 20}[threads]  # two threads take long where another test has one of them
 
-@pytest.mark.usefixtures("threads")
-@pytest.mark.parametrize("network", experiment.NETWORKS)
-def test_all_losses_and_final_parameters_of_the_report_equal_pytorchs(network: str) -> None:
     torch.manual_seed(0)
-    training, test = experiment.Points.draw(1000), experiment.Points.draw(1000)
+    training, test = Points.draw(1000), Points.draw(1000)
 
-    def run(name: str, context: AbstractContextManager) -> list[torch.Tensor]:
+    def run(contestant: Contestant, context: AbstractContextManager) -> list[torch.Tensor]:
         torch.manual_seed(0)
-        contestant = experiment.CONTESTANTS[name](network)
+        trainer = contestant.begin(network)
         with context:
-            losses = experiment.train(contestant, training, EPOCHS)
-            return [losses, *contestant.parameters(), contestant.predict(test.inputs)]
+            losses = trainers.train(trainer, training, epochs)
+            return [losses, *trainer.parameters(), trainer.predict(test.inputs)]
 
-    theirs = run("PyTorch", nullcontext())
-    assert theirs[0].shape == (EPOCHS, 10)
-    for name in ("functional core", "compat"):
+    theirs = run(trainers.PYTORCH, nullcontext())
+    assert theirs[0].shape == (epochs, 10)
+    for contestant in (trainers.CORE, trainers.COMPAT):
         for context in (nullcontext(), torch.inference_mode()):
-            assert all(map(torch.equal, run(name, context), theirs))
+            assert all(map(torch.equal, run(contestant, context), theirs))
 
 
 def test_the_data_is_a_disk_of_half_the_area_with_one_hot_classes() -> None:
     torch.manual_seed(0)
-    points = experiment.Points.draw(100_000)
+    points = Points.draw(100_000)
     distance = (points.inputs - 0.5).norm(dim=1)
     radius = (2 * torch.pi) ** -0.5
     assert torch.equal(points.targets.sum(1), torch.ones(100_000))
@@ -44,7 +47,7 @@ def test_the_data_is_a_disk_of_half_the_area_with_one_hot_classes() -> None:
 
 def test_the_training_inputs_are_drawn_first_under_the_seed() -> None:
     torch.manual_seed(0)
-    training, test = experiment.Points.draw(1000), experiment.Points.draw(1000)
+    training, test = Points.draw(1000), Points.draw(1000)
     torch.manual_seed(0)
     assert torch.equal(training.inputs, torch.rand(1000, 2))
     assert torch.equal(test.inputs, torch.rand(1000, 2))

@@ -4,23 +4,27 @@ import json
 from pathlib import Path
 from typing import Any
 
-import experiment
+import cli
 import numpy as np
 import onnxruntime
-import playground_files
+import page as script
 import pytest
 import torch
+from report.experiment import NETWORKS, RELU, SIZES, Network, Points
+from report.trainers import core, train
 
 import functional_dl as fdl
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 Arrays = dict[str, Any]
 
 
 @pytest.fixture(scope="module")
 def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("public")
-    playground_files.main(["--seeds=2", "--epochs=2", f"--out={folder}"])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(cli, "use_threads", lambda _: None)  # they are the tests'
+        script.main(["--seeds=2", "--epochs=2", f"--out={folder}"])
     return folder
 
 
@@ -47,35 +51,35 @@ def arrays(out: Path, page: dict[str, Any], seed: int) -> Arrays:
 def test_data_and_weights_are_those_of_the_seed(arrays: Arrays, seed: int) -> None:
     torch.manual_seed(seed)
     for kind in ("training", "test"):
-        points = experiment.Points.draw(1000)
+        points = Points.draw(1000)
         np.testing.assert_array_equal(arrays[f"{kind}.inputs"], points.inputs)
         np.testing.assert_array_equal(arrays[f"{kind}.targets"], points.targets)
     torch.manual_seed(seed)
-    for k, p in fdl.to_state_dict(experiment.functional_model("ReLU").init()).items():
+    for k, p in fdl.to_state_dict(RELU.core().init()).items():
         np.testing.assert_array_equal(arrays[f"params.{k}"], p)
 
 
-@pytest.mark.parametrize("network", experiment.NETWORKS)
-def test_losses_are_those_of_training(arrays: Arrays, seed: int, network: str) -> None:
+@pytest.mark.parametrize("network", NETWORKS, ids=str)
+def test_losses_are_those_of_training(arrays: Arrays, seed: int, network: Network) -> None:
     torch.manual_seed(seed)
-    points = experiment.Points.draw(1000)
+    points = Points.draw(1000)
     torch.manual_seed(seed)
-    losses = experiment.train(experiment.functional(network), points, 2)
+    losses = train(core(network), points, 2)
     np.testing.assert_array_equal(arrays[f"{network}.losses"], losses.flatten())
 
 
-@pytest.mark.parametrize("network", experiment.NETWORKS)
+@pytest.mark.parametrize("network", NETWORKS, ids=str)
 def test_units_begin_with_the_inputs_and_end_with_the_outputs(
-    out: Path, arrays: Arrays, network: str
+    out: Path, arrays: Arrays, network: Network
 ) -> None:
     session = onnxruntime.InferenceSession(out / f"{network}-units.onnx")
     params = {k: a for k, a in arrays.items() if k.startswith("params.")}
     inputs = arrays["test.inputs"]
     (units,) = session.run(None, params | {"inputs": inputs})
-    assert units.shape == (1000, sum(experiment.SIZES))
+    assert units.shape == (1000, sum(SIZES))
     np.testing.assert_array_equal(units[:, :2], inputs)
     hidden = (arrays["params.0.weight"] @ inputs.T).T + arrays["params.0.bias"]
-    hidden = np.maximum(hidden, 0) if network == "ReLU" else np.tanh(hidden)
+    hidden = np.maximum(hidden, 0) if network == RELU else np.tanh(hidden)
     np.testing.assert_allclose(units[:, 2:27], hidden, atol=1e-6)  # some rounding of values up to 2
     outputs = units[:, 52:77] @ arrays["params.6.weight"].T + arrays["params.6.bias"]
     np.testing.assert_allclose(units[:, 77:], outputs, atol=1e-6)
