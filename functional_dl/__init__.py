@@ -3,6 +3,8 @@
 `contract` says what a layer and a loss are; `compat` is the same as stateful modules.
 """
 
+from importlib.metadata import version
+
 from functional_dl.check_vjp import VjpError, check_vjp
 from functional_dl.contract import Init, Layer, Loss, LossPullback, Params, Pullback
 from functional_dl.linear import linear
@@ -43,3 +45,5 @@ __all__ = [
     "value_and_grad",
     "value_and_update",
 ]
+
+__version__ = version("functional_dl")
