@@ -68,3 +68,5 @@ __all__ = [
     "value_and_grad",
     "value_and_update",
 ]
+
+__version__ = version("functional_dl")
