@@ -68,5 +68,3 @@ __all__ = [
     "value_and_grad",
     "value_and_update",
 ]
-
-__version__ = version("functional_dl")
