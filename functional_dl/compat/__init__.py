@@ -12,6 +12,9 @@ Its Algorithm 1:
         optimizer.zero_grad()
 """
 
+if __name__ == "compat":  # by the link at the root of the repository
+    raise ImportError("compat: expected to be imported as functional_dl.compat")
+
 from .layers import Linear, ReLU, Tanh
 from .module import Module
 from .mse import MSE
