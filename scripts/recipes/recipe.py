@@ -62,7 +62,7 @@ def digits() -> tuple[Tensor, Tensor]:
     try:
         from sklearn.datasets import load_digits
     except ImportError as error:
-        what = "digits: scikit-learn is not installed; pip install 'functional_dl[scripts]'"
+        what = "digits: scikit-learn is not installed; pip install 'functional_dl[recipes]'"
         raise SystemExit(what) from error
     pixels, labels = load_digits(return_X_y=True)
     return torch.tensor(pixels / 16, dtype=torch.float32), torch.tensor(labels)

@@ -221,7 +221,7 @@ def test_a_recipe_refuses_a_wrong_option_in_a_line(
 
 def test_without_scikit_learn_a_line_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "sklearn.datasets", None)
-    with pytest.raises(SystemExit, match=r"scikit-learn is not installed; pip install '.*scripts"):
+    with pytest.raises(SystemExit, match=r"scikit-learn is not installed; pip install '.*recipes"):
         recipe.digits()
 
 
