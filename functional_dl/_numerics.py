@@ -6,6 +6,8 @@ in which order, decides the last bits and the time; the rest of its docstring sa
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 from torch.compiler import is_compiling
@@ -107,13 +109,19 @@ def times_number(x: Tensor, number: float) -> Tensor:
     return x * x.new_full((), number)
 
 
-def minus_multiple(p: Tensor, g: Tensor, lr: float | Tensor, donate: bool) -> Tensor:
-    """p − lr · g, rounded once like the add_(g, alpha=-lr) of PyTorch's SGD; g may be lost.
+def minus_multiple(lr: float | Tensor, donate: bool) -> Callable[[Tensor, Tensor], Tensor]:
+    """(p, g) ↦ p − lr · g, rounded once like the add_(g, alpha=-lr) of PyTorch's SGD.
 
-    It is not written as add(p, g, alpha=-lr), since torch 2.13's compiler loses that alpha.
+    It is not written as add(p, g, alpha=-lr), since torch 2.13's compiler loses that alpha. If g is
+    donated, the result takes its memory, unless they are laid out in different ways.
     """
     if isinstance(lr, Tensor):
-        return p.addcmul(g, lr, value=-1)
-    # The memory of a gradient that isn't laid out as the new params is of no use.
-    out = g if donate and p.is_contiguous() and g.is_contiguous() else None
-    return torch.sub(p, g, alpha=lr, out=out)
+        return lambda p, g: p.addcmul(g, lr, value=-1)
+    if not donate:
+        return lambda p, g: torch.sub(p, g, alpha=lr)
+
+    def into(p: Tensor, g: Tensor) -> Tensor:
+        out = g if p.is_contiguous() and g.is_contiguous() else None
+        return torch.sub(p, g, alpha=lr, out=out)
+
+    return into
