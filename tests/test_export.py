@@ -16,7 +16,7 @@ import onnxruntime
 import pytest
 import torch
 from exported.files import step_of
-from report.experiment import LEARNING_RATE, NETWORKS, Network, Points
+from report.experiment import LEARNING_RATE, NETWORKS, TANH, Network, Points
 from torch import Tensor
 
 import functional_dl as fdl
@@ -227,9 +227,9 @@ def test_an_example_may_hold_a_single_sample_and_inputs_more_dimensions(tmp_path
 
 
 def test_the_forward_pass_exports_by_the_same_call(files: Path) -> None:
-    params, inputs, _ = start("Tanh")
+    params, inputs, _ = start(TANH)
     (outputs,) = session(files / "Tanh-predict.onnx").run(None, fed(params, inputs=inputs[0]))
-    ours = functional_model("Tanh").apply(params, inputs[0])
+    ours = TANH.core().apply(params, inputs[0])
     torch.testing.assert_close(torch.from_numpy(outputs), ours)
 
 

@@ -95,6 +95,8 @@ def test_formulas_and_lines_are_those_of_the_source(page: dict[str, Any]) -> Non
     assert formulas["linear"][1:] == ["∇W = (∇Y)ᵀ X", "∇b = 1_N ∇Y", "∇X = ∇Y W"]
     assert formulas["tanh"] == ["Y = tanh(X).", "∇X = ∇Y ⊙ (1 − Y²)"]
     lines = {name: [line for _, line in layer["lines"]] for name, layer in page["layers"].items()}
-    assert 'grads = {"weight": gy.mT.mm(x)}' in lines["linear"]
-    assert "return {}, gy * (y > 0)" in lines["relu"]  # as it is exported
-    assert lines["sgd"] == ["new[k] = p.addcmul(g, lr, value=-1)"]
+    assert 'grads = {"weight": gy.mT.mm(x) if by_rows else x.mT.mm(gy).mT}' in lines["linear"]
+    assert "return gy.mm(weight)" in lines["linear"]
+    assert "gy.masked_fill(y <= 0, 0)" in lines["relu"][0]
+    assert "return times_number(error, 2 / (error.numel() or 1))" in lines["mse"]
+    assert lines["sgd"] == ["return lambda p, g: p.addcmul(g, lr, value=-1)"]
