@@ -16,7 +16,7 @@ import onnxruntime
 import pytest
 import torch
 from exported.files import step_of
-from report.experiment import LEARNING_RATE, NETWORKS, Network, Points
+from report.experiment import LEARNING_RATE, NETWORKS, RELU, TANH, Network, Points
 from torch import Tensor
 
 import functional_dl as fdl
@@ -114,10 +114,10 @@ def test_the_whole_training_is_that_of_the_steps_and_of_python(
 
 
 def test_500_epochs_with_tanh_end_as_in_python(files: Path) -> None:
-    params, inputs, targets = start("Tanh")
+    params, inputs, targets = start(TANH)
     feed = fed(params, lr=np.float32(LEARNING_RATE), inputs=inputs, targets=targets, steps=5000)
     *_, losses = session(files / "Tanh-steps.onnx").run(None, feed)
-    step = step_of("Tanh")
+    step = step_of(TANH)
     with torch.inference_mode():
         for i in range(5000):
             params, loss = step(params, inputs[i % 10], targets[i % 10], LEARNING_RATE)
@@ -174,7 +174,7 @@ def test_javascript_trains_as_python(
     off = np.abs(np.array(whole["losses"]) / np.array(ours) - 1)
     assert len(off) == 5000
     assert off[:200].max() < 1e-6
-    if network == "Tanh":  # ReLU is chaotic: scripts/onnx_train.py draws how
+    if network == TANH:  # ReLU is chaotic: scripts/onnx_train.py draws how
         assert off[-1] < 1e-4
     for theirs, ours in zip(single, new, strict=True):
         for a, b in zip(theirs["params"], ours, strict=True):
@@ -210,12 +210,12 @@ def test_the_readmes_training_without_python_needs_numpy_and_onnxruntime_only(
 
 
 def test_batches_may_be_of_any_size(files: Path) -> None:
-    params, inputs, targets = start("ReLU")
+    params, inputs, targets = start(RELU)
     for n in (1, 2, 7, 1000):
         x, t = inputs.view(1000, 2)[:n], targets.view(1000, 2)[:n]
         feed = fed(params, inputs=x, targets=t, lr=np.float32(LEARNING_RATE))
         *_, loss = session(files / "ReLU-step.onnx").run(None, feed)
-        assert abs(loss / step_of("ReLU")(params, x, t, LEARNING_RATE)[1].item() - 1) < 1e-6
+        assert abs(loss / step_of(RELU)(params, x, t, LEARNING_RATE)[1].item() - 1) < 1e-6
 
 
 def test_an_example_may_hold_a_single_sample_and_inputs_more_dimensions(tmp_path: Path) -> None:
@@ -227,9 +227,9 @@ def test_an_example_may_hold_a_single_sample_and_inputs_more_dimensions(tmp_path
 
 
 def test_the_forward_pass_exports_by_the_same_call(files: Path) -> None:
-    params, inputs, _ = start("Tanh")
+    params, inputs, _ = start(TANH)
     (outputs,) = session(files / "Tanh-predict.onnx").run(None, fed(params, inputs=inputs[0]))
-    ours = functional_model("Tanh").apply(params, inputs[0])
+    ours = TANH.core().apply(params, inputs[0])
     torch.testing.assert_close(torch.from_numpy(outputs), ours)
 
 
@@ -247,10 +247,10 @@ def test_a_step_in_double_precision_is_pythons(network: Network, tmp_path: Path)
 
 
 def test_params_from_inference_mode_are_exported_too(tmp_path: Path) -> None:
-    params, inputs, targets = start("ReLU")
+    params, inputs, targets = start(RELU)
     with torch.inference_mode():
-        params, _ = step_of("ReLU")(params, inputs[0], targets[0], 0.1)
-    to_onnx(step_of("ReLU"), (params, inputs[0], targets[0], 0.1), tmp_path / "step.onnx")
+        params, _ = step_of(RELU)(params, inputs[0], targets[0], 0.1)
+    to_onnx(step_of(RELU), (params, inputs[0], targets[0], 0.1), tmp_path / "step.onnx")
 
 
 def test_a_prediction_may_be_of_whole_numbers(tmp_path: Path) -> None:
@@ -261,13 +261,13 @@ def test_a_prediction_may_be_of_whole_numbers(tmp_path: Path) -> None:
 
 
 def test_a_step_without_a_learning_rate_and_with_a_frozen_layer(tmp_path: Path) -> None:
-    step = step_of("ReLU")
+    step = step_of(RELU)
 
     def frozen(params: fdl.Params, inputs: Tensor, targets: Tensor) -> Any:
         new, loss = step(params, inputs, targets, 0.5)
         return {**new, "2": params["2"]}, loss
 
-    params, inputs, targets = start("ReLU")
+    params, inputs, targets = start(RELU)
     for loop in (None, "steps"):
         to_onnx(frozen, (params, inputs[0], targets[0]), tmp_path / "step.onnx", loop=loop)
         more = fed({}, steps=1) if loop else {}
@@ -302,8 +302,8 @@ def test_the_file_names_nothing_of_the_machine_it_was_made_on(files: Path) -> No
 
 
 def test_pytorch_saves_and_runs_what_is_exported(tmp_path: Path) -> None:
-    params, inputs, targets = start("ReLU")
-    step = step_of("ReLU")
+    params, inputs, targets = start(RELU)
+    step = step_of(RELU)
     program = export(step, (params, inputs[0], targets[0], LEARNING_RATE))
     torch.export.save(program, tmp_path / "step.pt2")
     loaded = torch.export.load(tmp_path / "step.pt2").module()
@@ -318,8 +318,8 @@ def test_pytorch_saves_and_runs_what_is_exported(tmp_path: Path) -> None:
 )
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")  # torch's own
 def test_a_step_compiled_ahead_of_time_runs_from_its_package(tmp_path: Path) -> None:
-    params, inputs, targets = start("Tanh")
-    step = step_of("Tanh")
+    params, inputs, targets = start(TANH)
+    step = step_of(TANH)
     program = export(step, (params, inputs[0], targets[0], LEARNING_RATE))
     path = str(tmp_path / "step.pt2")
     torch._inductor.aoti_compile_and_package(program, package_path=path)
@@ -396,7 +396,7 @@ def test_what_can_not_be_exported_is_refused_and_no_file_written(
 
 @pytest.mark.parametrize("loop", ["epochs", "steps"])
 def test_only_steps_of_training_loop(loop: Any, tmp_path: Path) -> None:
-    example = (*(start("ReLU")[0], WEIGHT), WEIGHT) if loop == "epochs" else ({}, WEIGHT)
+    example = (*(start(RELU)[0], WEIGHT), WEIGHT) if loop == "epochs" else ({}, WEIGHT)
     with pytest.raises(ValueError, match=f"to_onnx: expected loop to be 'steps'.*'{loop}'"):
         to_onnx(returned(WEIGHT), example, tmp_path / "step.onnx", loop=loop)
 

@@ -40,5 +40,5 @@ def test_prove_has_status_1_when_anything_falls_short(
         always_relu = replace(trainers.COMPAT, begin=lambda _: trainers.pytorch(RELU))
         monkeypatch.setattr(tables, "CONTESTANTS", (trainers.CORE, always_relu, trainers.PYTORCH))
     with pytest.raises(SystemExit) as stop:
-        prove.main(["--cases=9", "--draws=1", "--seeds=1", "--epochs=1"])
+        prove.main([f"--cases={cases}", "--draws=1", "--seeds=1", "--epochs=1"])
     assert stop.value.code == 1
