@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 import torch
-from faults import FAULTS, affine, draw_right, layer, leaky_relu, mse, relu, tanh
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from proof.faults import FAULTS, affine, draw_right, layer, leaky_relu, mse, relu, tanh
 from torch import Tensor
 
 import functional_dl as fdl
