@@ -5,7 +5,6 @@ from itertools import product
 from typing import Any
 
 import figures
-import torch
 from matplotlib import pyplot as plt
 from matplotlib.colors import TwoSlopeNorm
 from matplotlib.figure import Figure
@@ -82,12 +81,12 @@ def heat_map(entries: list[Entry]) -> Figure:
         if e.whose is Whose.OURS
     }
     widths, batches = (sorted({key[i] for key in ours}) for i in (0, 1))
-    ratios = torch.tensor([[ours[w, n] for n in batches] for w in widths])
+    ratios = [[ours[w, n] for n in batches] for w in widths]
     figure, axis = plt.subplots(figsize=(8, 6))
     image = axis.imshow(ratios, cmap=figures.SCALE, norm=TwoSlopeNorm(1, 0, 4), origin="lower")
     for i, j in product(range(len(widths)), range(len(batches))):
-        color = "white" if not 0.4 < ratios[i, j] < 2.5 else "black"
-        axis.text(j, i, f"{ratios[i, j]:.2f}", ha="center", va="center", color=color)
+        color = "white" if not 0.4 < ratios[i][j] < 2.5 else "black"
+        axis.text(j, i, f"{ratios[i][j]:.2f}", ha="center", va="center", color=color)
     axis.set_xticks(range(len(batches)), batches)
     axis.set_yticks(range(len(widths)), widths)
     axis.set(xlabel="batch", ylabel="width")

@@ -32,13 +32,14 @@ def test_prove_has_status_1_when_anything_falls_short(
 ) -> None:
     if broken == "parity":
         wrong = partial(parity.CASES["tanh"], make=fdl.relu)
-        monkeypatch.setitem(parity.CASES, "tanh", wrong)
+        monkeypatch.setattr(tables, "CASES", {"tanh": wrong})
         monkeypatch.delitem(tables.FORMULAS, "tanh")
     elif broken == "checker":
         monkeypatch.setattr(fdl, "check_vjp", lambda *_: None)
     else:
         always_relu = replace(trainers.COMPAT, begin=lambda _: trainers.pytorch(RELU))
         monkeypatch.setattr(tables, "CONTESTANTS", (trainers.CORE, always_relu, trainers.PYTORCH))
+    cases = 9 if broken == "parity" else 1  # some have no elements that could differ
     with pytest.raises(SystemExit) as stop:
-        prove.main(["--cases=9", "--draws=1", "--seeds=1", "--epochs=1"])
+        prove.main([f"--cases={cases}", "--draws=1", "--seeds=1", "--epochs=1"])
     assert stop.value.code == 1

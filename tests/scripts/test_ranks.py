@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import ranks as script
@@ -23,8 +24,19 @@ def torchrun(ranks: int, script: Path, *args: object) -> subprocess.Popen:
     )
 
 
-def assert_as_ddp(file: Path, ranks: int) -> None:
-    rows = json.loads(file.read_text())["Sharded batches, beside DistributedDataParallel"]
+def report(ranks: int, out: Path, *args: str) -> dict[str, Any]:
+    process = torchrun(
+        ranks, Path(__file__).with_name("each_rank_trains.py"), f"--out={out}", *args
+    )
+    _, errors = process.communicate(timeout=120)
+    assert process.returncode == 0, errors
+    return json.loads((out / "ranks.json").read_text())
+
+
+@pytest.mark.parametrize("ranks", [2, 4])
+def test_sharded_batches_train_as_distributed_data_parallel(ranks: int, tmp_path: Path) -> None:
+    tables = report(ranks, tmp_path, "--epochs=5", "--rounds=1")
+    rows = tables["Sharded batches, beside DistributedDataParallel"]
     assert [row["network"] for row in rows] == ["ReLU", "Tanh"]
     for row in rows:
         for steps in ("1", "50"):
@@ -33,24 +45,11 @@ def assert_as_ddp(file: Path, ranks: int) -> None:
             assert float(off) < 1e-6  # some units in the last place
 
 
-def test_two_ranks_train_as_distributed_data_parallel_and_share_out_an_ensemble(
-    tmp_path: Path,
-) -> None:
-    process = torchrun(2, Path(__file__).with_name("each_rank_runs.py"), tmp_path)
-    _, errors = process.communicate(timeout=120)
-    assert process.returncode == 0, errors
-    assert_as_ddp(tmp_path / "sharded" / "ranks.json", 2)
-    for row in json.loads((tmp_path / "ensemble" / "ranks.json").read_text())["An ensemble"]:
+def test_an_ensemble_is_shared_out(tmp_path: Path) -> None:
+    for row in report(2, tmp_path, "--seeds=6", "--epochs=60")["An ensemble"]:
         assert row["members"] == "6"
         least, median, most = map(float, row["test error: least, median, most"].split())
         assert 0 < least <= median <= most < 0.5
-
-
-def test_four_ranks_train_as_distributed_data_parallel_but_for_rounding(tmp_path: Path) -> None:
-    process = torchrun(4, SCRIPT, "--epochs=5", "--rounds=1", f"--out={tmp_path}")
-    _, errors = process.communicate(timeout=120)
-    assert process.returncode == 0, errors
-    assert_as_ddp(tmp_path / "ranks.json", 4)
 
 
 def test_a_killed_rank_ends_the_run_with_its_cause(tmp_path: Path) -> None:
