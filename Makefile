@@ -22,7 +22,7 @@ onnx-train: .venv/scripts.ready .venv/export.ready  ## train in ONNX Runtime fro
 	@$(BIN)/python scripts/onnx_train.py $(ARGS)
 
 ranks: .venv/scripts.ready  ## train on two processes, beside DistributedDataParallel (ARGS="--seeds 64")
-	@OMP_NUM_THREADS=1 $(BIN)/torchrun --standalone --nproc-per-node 2 scripts/ranks.py $(ARGS)
+	@$(BIN)/python scripts/ranks.py $(ARGS)
 
 recipes: .venv/recipes.ready  ## what hand-written gradients are good for, in short scripts with figures
 	@for recipe in $(filter-out %/recipe.py,$(wildcard scripts/recipes/*.py)); do \

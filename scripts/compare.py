@@ -4,9 +4,10 @@ Table I holds the errors, and what differs from PyTorch in any bit; Table II the
 shows the losses and their difference to PyTorch's, Figure 2 the decision boundaries.
 """
 
+import torch
+
 import cli
 import figures
-import torch
 from report import figure_1, figure_2
 from report.experiment import NETWORKS, POINTS, Points
 from report.runs import run_all

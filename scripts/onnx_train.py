@@ -7,14 +7,15 @@ import sys
 import time
 from typing import Any
 
+import onnxruntime
+from tqdm import tqdm
+
 import cli
 import figures
-import onnxruntime
 from exported import reference
 from exported.reference import Reference
 from exported.runtime import Training
 from exported.tables import STEPS_A_TURN, agreement, draw, error_rate, result
-from tqdm import tqdm
 
 
 def main(args: list[str] | None = None) -> None:

@@ -4,16 +4,16 @@ The folder holds, for each network, the step and what all units give, as ONNX fi
 the arrays named in page.json, one after the other in float32; and page.json, which says the rest.
 """
 
-import cli
 import torch
-from exported.files import write
-from exported.formulas import explained
-from exported.page_data import arrays_of, units_of
-from report.experiment import BATCH_SIZE, LEARNING_RATE, NETWORKS, SIZES
 from torch import Tensor
 from tqdm import tqdm
 
+import cli
+from exported.files import write
+from exported.formulas import explained
+from exported.page_data import arrays_of, units_of
 from functional_dl.export import to_onnx
+from report.experiment import BATCH_SIZE, LEARNING_RATE, NETWORKS, SIZES
 
 
 def main(args: list[str] | None = None) -> None:

@@ -6,13 +6,14 @@ training over many seeds. Exits with status 1 when anything falls short.
 
 import sys
 
+from tqdm import tqdm
+
 import cli
 from proof.faults import FAULTS
 from proof.parity import CASES
 from proof.tables import checker_table, parity_table, training_table
 from report.experiment import NETWORKS
 from report.trainers import CONTESTANTS
-from tqdm import tqdm
 
 
 def main(args: list[str] | None = None) -> None:

@@ -18,14 +18,15 @@ from argparse import Namespace
 from datetime import timedelta
 from importlib import import_module
 
-import cli
 import torch
-from report.experiment import BATCH_SIZE, NETWORKS
-from report.sharded import compare
-from report.shared_out import ensemble
 from torch import distributed as dist
 from torch.distributed import run
 from torch.distributed.elastic.multiprocessing import SignalException
+
+import cli
+from report.experiment import BATCH_SIZE, NETWORKS
+from report.sharded import compare
+from report.shared_out import ensemble
 
 RANKS = 2
 """On this machine, if torchrun doesn't say otherwise."""

@@ -2,11 +2,11 @@
 
 import pytest
 import torch
-from proof import parity
 from torch import Tensor, nn
 
 import functional_dl as fdl
 from functional_dl.compat import MSE, SGD, Linear, Module, ReLU, Sequential, Tanh
+from proof import parity
 
 
 def test_algorithm_1_as_printed_trains_as_pytorch_does() -> None:

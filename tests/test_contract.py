@@ -6,10 +6,10 @@ from collections.abc import Callable
 
 import pytest
 import torch
-from proof import parity
 from torch import Tensor, nn
 
 import functional_dl as fdl
+from proof import parity
 
 X, GY = torch.randn(7, 3), torch.randn(7, 2)
 T = torch.randn(7, 2)

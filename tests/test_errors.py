@@ -5,11 +5,11 @@ from collections.abc import Callable, Sequence
 
 import pytest
 import torch
-from proof import parity
 from torch import ones
 
 import functional_dl as fdl
 from functional_dl import compat
+from proof import parity
 
 W, B, X, Y = ones(2, 3), ones(2), ones(4, 3), ones(4, 2)
 LINEAR = {"weight": W, "bias": B}

@@ -15,12 +15,12 @@ import numpy as np
 import onnxruntime
 import pytest
 import torch
-from exported.files import step_of
-from report.experiment import LEARNING_RATE, NETWORKS, TANH, Network, Points
 from torch import Tensor
 
 import functional_dl as fdl
+from exported.files import step_of
 from functional_dl.export import export, to_onnx
+from report.experiment import LEARNING_RATE, NETWORKS, TANH, Network, Points
 
 
 def start(network: Network) -> tuple[fdl.Params, Tensor, Tensor]:

@@ -7,10 +7,10 @@ import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from proof import parity
 from torch import Tensor, nn
 
 import functional_dl as fdl
+from proof import parity
 
 
 @pytest.mark.parametrize("name", parity.CASES)

@@ -6,10 +6,10 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from proof import parity
 from torch import Tensor
 
 import functional_dl as fdl
+from proof import parity
 
 
 def steps(t: Tensor) -> list[int]:

@@ -6,10 +6,10 @@ from typing import Any, NamedTuple
 
 import pytest
 import torch
-from proof import parity
 from torch import Tensor, ones, zeros
 
 import functional_dl as fdl
+from proof import parity
 
 Make = Callable[[], fdl.Layer]
 Step = Callable[[Any, Any], tuple[Any, Any]]

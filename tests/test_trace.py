@@ -6,10 +6,10 @@ from typing import Any, NamedTuple
 
 import pytest
 import torch
-from proof import parity
 from torch import Tensor, ones, rand
 
 import functional_dl as fdl
+from proof import parity
 
 
 class Counted:

@@ -9,6 +9,7 @@ from types import ModuleType
 import jaxtyping
 import pytest
 import torch
+
 from proof import parity
 
 

@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 import torch
-from proof import parity
 from torch import Tensor
 
 import functional_dl as fdl
+from proof import parity
 
 SGD = partial(fdl.sgd, lr=0.1)
 

@@ -35,10 +35,11 @@ class SGD:
     def step(self) -> None:
         """Changes every parameter, by the gradient accumulated so far."""
         lr = self._lr
-        for p, g in self._pairs:
-            if isinstance(lr, Tensor):
+        if isinstance(lr, Tensor):
+            for p, g in self._pairs:
                 p.addcmul_(g, lr, value=-1)
-            else:
+        else:
+            for p, g in self._pairs:
                 p.sub_(g, alpha=lr)
 
     def zero_grad(self) -> None:

@@ -4,15 +4,15 @@ import math
 import time
 from pathlib import Path
 
-import cli
 import torch
-from report.experiment import LEARNING_RATE, POINTS, Batches, Network, Points
-from report.trainers import Trainer, error_rate, pytorch, train
 from torch import Tensor
 
+import cli
 from exported import files
 from exported.reference import Arrays, Reference
 from functional_dl.export import to_onnx
+from report.experiment import LEARNING_RATE, POINTS, Batches, Network, Points
+from report.trainers import Trainer, error_rate, pytorch, train
 
 PROBES = 25
 timed: dict[str, tuple[Trainer, list[Batches]]] = {}

@@ -5,13 +5,13 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-from report.experiment import LEARNING_RATE, Network, Points
-from report.trainers import core_step
 from torch import Tensor
 
 import functional_dl as fdl
 from exported.reference import Arrays
 from functional_dl.export import to_onnx
+from report.experiment import LEARNING_RATE, Network, Points
+from report.trainers import core_step
 
 
 def step_of(network: Network) -> Callable[..., Any]:

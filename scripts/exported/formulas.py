@@ -8,7 +8,6 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, TypeAlias
 
-from report.experiment import LEARNING_RATE, NETWORKS, Points
 from torch.compiler import is_exporting
 from torch.utils._python_dispatch import TorchDispatchMode
 
@@ -16,6 +15,7 @@ import functional_dl as fdl
 from exported.files import step_of
 from functional_dl import _numerics
 from functional_dl.export import export
+from report.experiment import LEARNING_RATE, NETWORKS, Points
 
 COMPUTED_BY: dict[Callable[..., Any], tuple[Callable[..., Any], ...]] = {
     fdl.linear: (_numerics.affine, _numerics.affine_grads, _numerics.affine_input_grad),

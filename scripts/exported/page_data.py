@@ -3,11 +3,11 @@
 from collections.abc import Callable
 
 import torch
-from report.experiment import NETWORKS, POINTS, Network, Points
-from report.trainers import pytorch, train
 from torch import Tensor
 
 import functional_dl as fdl
+from report.experiment import NETWORKS, POINTS, Network, Points
+from report.trainers import pytorch, train
 
 
 def units_of(network: Network) -> Callable[[fdl.Params, Tensor], Tensor]:

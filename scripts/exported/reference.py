@@ -28,9 +28,8 @@ class Reference(NamedTuple):
 
 def prepare(seed: int, epochs: int, folder: Path) -> list[Reference]:
     """Writes the files of each network, and trains it with PyTorch."""
-    from report.experiment import NETWORKS
-
     from exported import eager
+    from report.experiment import NETWORKS
 
     return [eager.prepare(network, seed, epochs, folder) for network in NETWORKS]
 

@@ -4,11 +4,11 @@ import statistics
 from pathlib import Path
 from typing import Any
 
-import figures
 import numpy as np
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
+import figures
 from exported.reference import Arrays, Reference
 from exported.runtime import Training, load
 

@@ -5,9 +5,6 @@ from random import Random
 from typing import Any, TypeAlias
 
 import torch
-from report.contestant import Contestant
-from report.experiment import NETWORKS, POINTS, Points
-from report.trainers import CONTESTANTS, PYTORCH, train
 from torch import Tensor
 from tqdm import tqdm
 
@@ -15,6 +12,9 @@ import functional_dl as fdl
 from proof.faults import FAULTS, draw_right
 from proof.parity import BITS, CASES, Triples, same_bits
 from proof.textbook import FORMULAS
+from report.contestant import Contestant
+from report.experiment import NETWORKS, POINTS, Points
+from report.trainers import CONTESTANTS, PYTORCH, train
 
 Rows = list[dict[str, str]]
 Progress: TypeAlias = "tqdm[Any]"

@@ -4,14 +4,14 @@ from collections.abc import Sequence
 from itertools import product
 from typing import Any
 
-import figures
 from matplotlib import pyplot as plt
 from matplotlib.colors import TwoSlopeNorm
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
-from report.contestant import Whose
 
+import figures
 from racing.race import Entry, quartiles, ratio
+from report.contestant import Whose
 
 COLORS = {Whose.OURS: figures.OURS, Whose.PYTORCH: figures.PYTORCH, Whose.PEER: figures.PEER}
 STYLES = (("-", "o"), ("--", "s"), (":", "^"), ("-.", "D"))

@@ -3,10 +3,9 @@
 import json
 import sys
 
-import cli
 import torch
-from report.experiment import RELU
 
+import cli
 from racing.contestants import (
     COMPAT,
     COMPILED_MODEL,
@@ -19,6 +18,7 @@ from racing.contestants import (
     on_report,
 )
 from racing.race import start
+from report.experiment import RELU
 
 CONTESTANTS = (
     PYTORCH,

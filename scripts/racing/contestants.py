@@ -11,16 +11,16 @@ from typing import Any, TypeAlias
 
 import numpy as np
 import torch
-from report.as_printed import as_printed
-from report.contestant import Contestant, Whose
-from report.experiment import LEARNING_RATE, POINTS, Batches, Network, Points
-from report.trainers import Step, Trainer, core, core_step, pytorch, stateful
 from torch import Tensor
 
 import functional_dl as fdl
 from racing import peers, runtimes
 from racing.inline import inline
 from racing.race import Turn
+from report.as_printed import as_printed
+from report.contestant import Contestant, Whose
+from report.experiment import LEARNING_RATE, POINTS, Batches, Network, Points
+from report.trainers import Step, Trainer, core, core_step, pytorch, stateful
 
 Train: TypeAlias = Callable[[int], Tensor]
 """Trains so many epochs, and returns the losses of all steps."""

@@ -4,9 +4,10 @@ No layers, no dicts, no closures, no checks: what the step takes beyond these is
 """
 
 import torch
+from torch import Tensor
+
 from report.experiment import LEARNING_RATE, RELU, Network
 from report.trainers import Step, core
-from torch import Tensor
 
 ONE = torch.ones(())
 BITS = torch.int32

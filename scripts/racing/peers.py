@@ -8,9 +8,10 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor, nn
+
 from report.experiment import LEARNING_RATE, RELU, TANH, Network
 from report.trainers import Step
-from torch import Tensor, nn
 
 
 def numpy_step(network: Network, parameters: list[Tensor]) -> Step:

@@ -8,9 +8,10 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, TypeAlias
 
 import torch
-from report.contestant import Contestant, Whose
 from torch import Tensor
 from tqdm import tqdm
+
+from report.contestant import Contestant, Whose
 
 TOLERANCE = 1e-4
 """By how much losses may be off, relatively, where equal bits are not asked for. Other rounding

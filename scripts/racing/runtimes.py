@@ -8,13 +8,13 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
-from exported.files import arrays, feeds, step_of, write
-from exported.reference import Arrays
-from report.experiment import LEARNING_RATE, Batches, Network
 from torch import Tensor
 
 import functional_dl as fdl
+from exported.files import arrays, feeds, step_of, write
+from exported.reference import Arrays
 from functional_dl.export import to_onnx
+from report.experiment import LEARNING_RATE, Batches, Network
 
 
 @cache

@@ -7,12 +7,12 @@ from dataclasses import replace
 from typing import Any
 
 import torch
-from report.contestant import Contestant, Whose
-from report.experiment import Network
-from report.trainers import core, pytorch, updating
 from torch import Tensor
 
 from racing.race import Entry, Turn, contest
+from report.contestant import Contestant, Whose
+from report.experiment import Network
+from report.trainers import core, pytorch, updating
 
 A_TURN, A_CASE = 0.01, 1.5
 """Seconds that a turn takes at least, and all turns of one if that makes 15 to 25."""

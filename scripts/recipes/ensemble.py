@@ -8,12 +8,12 @@ be wrong. Trained at different rates, they show which rates work.
 
 import recipe
 import torch
-from figures import INSIDE, OUTSIDE, WRONG
 from matplotlib import pyplot as plt
 from matplotlib.colors import LinearSegmentedColormap
 from torch import Tensor
 
 import functional_dl as fdl
+from figures import INSIDE, OUTSIDE, WRONG
 
 model = fdl.sequential(
     fdl.linear(2, 25),

@@ -7,12 +7,12 @@ from pathlib import Path
 
 sys.path.append(str(Path(__file__).parent.parent))  # so recipes import this before other scripts
 
-import cli
-import figures
 import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
+import cli
+import figures
 import functional_dl as fdl
 
 

@@ -9,11 +9,11 @@ clipping and importance sampling need.)
 
 import recipe
 import torch
-from figures import WRONG
 from matplotlib import pyplot as plt
 from torch import Tensor
 
 import functional_dl as fdl
+from figures import WRONG
 
 model = fdl.sequential(fdl.linear(64, 50), fdl.relu(), fdl.linear(50, 10))
 loss_and_grads = fdl.value_and_grad(model, fdl.mse())

@@ -2,11 +2,11 @@
 
 from typing import Any
 
-import figures
 import torch
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
+import figures
 from report.experiment import NETWORKS
 from report.runs import Pair, Run
 from report.trainers import COMPAT, CORE, PYTORCH

@@ -1,10 +1,10 @@
 """Figure 2: where each network draws the line, over the points, the wrong ones marked."""
 
-import figures
 import torch
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
+import figures
 from report.experiment import Network, Points
 from report.trainers import Trainer
 

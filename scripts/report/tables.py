@@ -3,7 +3,6 @@
 import statistics
 
 from proof.parity import same_bits
-
 from report.experiment import NETWORKS, RELU, TANH, Points
 from report.runs import Pair, Run
 from report.trainers import COMPAT, CONTESTANTS, PYTORCH, error_rate

@@ -9,10 +9,10 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from proof.faults import FAULTS, affine, draw_right, layer, leaky_relu, mse, relu, tanh
 from torch import Tensor
 
 import functional_dl as fdl
+from proof.faults import FAULTS, affine, draw_right, layer, leaky_relu, mse, relu, tanh
 
 NUMBER = r"(-?\d\S*|nan|-?inf)"
 

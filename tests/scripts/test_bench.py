@@ -6,10 +6,12 @@ from argparse import Namespace
 from collections.abc import Callable
 from pathlib import Path
 
-import bench
-import figures
 import pytest
 import torch
+from torch import Tensor
+
+import bench
+import figures
 from racing.contestants import (
     COMPILED_MODEL,
     CONTESTANTS,
@@ -27,7 +29,6 @@ from racing.section import Section
 from racing.sections import growth, memory, seeds, threads
 from report.contestant import Contestant, Whose
 from report.experiment import NETWORKS, Network
-from torch import Tensor
 
 COMPILED = {COMPILED_MODEL, CORE_COMPILED_ALL, CORE_COMPILED_EPOCH, CORE_COMPILED_STEP}
 SLOW = COMPILED | {JAX_ALL, JAX_EPOCH, TORCH_FUNC}  # to compile

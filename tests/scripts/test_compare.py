@@ -6,9 +6,10 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 import cli
 import compare
-import pytest
 
 
 @pytest.mark.usefixtures("unpinned")

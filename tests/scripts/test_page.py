@@ -4,16 +4,16 @@ import json
 from pathlib import Path
 from typing import Any
 
-import cli
 import numpy as np
 import onnxruntime
-import page as script
 import pytest
 import torch
+
+import cli
+import functional_dl as fdl
+import page as script
 from report.experiment import NETWORKS, RELU, SIZES, Network, Points
 from report.trainers import core, train
-
-import functional_dl as fdl
 
 ROOT = Path(__file__).parents[2]
 Arrays = dict[str, Any]

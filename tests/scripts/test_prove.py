@@ -3,14 +3,14 @@
 from dataclasses import replace
 from functools import partial
 
-import prove
 import pytest
+
+import functional_dl as fdl
+import prove
 from proof import parity, tables
 from proof.faults import FAULTS
 from report import trainers
 from report.experiment import RELU
-
-import functional_dl as fdl
 
 
 def test_prove_prints_three_tables_and_says_that_all_holds(

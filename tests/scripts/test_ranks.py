@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 import ranks as script
 
 SCRIPT = Path(__file__).parents[2] / "scripts" / "ranks.py"

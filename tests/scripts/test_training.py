@@ -4,6 +4,7 @@ from contextlib import AbstractContextManager, nullcontext
 
 import pytest
 import torch
+
 from report import trainers
 from report.contestant import Contestant
 from report.experiment import NETWORKS, Network, Points

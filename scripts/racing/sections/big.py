@@ -4,11 +4,10 @@ from argparse import Namespace
 from typing import Any
 
 import cli
-from report.experiment import NETWORKS
-
 from racing import charts, sized
 from racing.race import Entry, pivot, quartiles, ratio
 from racing.section import Section
+from report.experiment import NETWORKS
 
 SIZES = ((256, 128), (256, 1024), (1024, 256), (2048, 1024))
 

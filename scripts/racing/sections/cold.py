@@ -8,16 +8,16 @@ from argparse import Namespace
 from functools import partial
 from typing import Any
 
-import cli
 import torch
-from report.contestant import Contestant
-from report.experiment import RELU
 from tqdm import tqdm
 
+import cli
 from racing import charts, cold_start
 from racing.cold_start import CONTESTANTS
 from racing.race import Entry, compare, quartiles, ratio
 from racing.section import Section
+from report.contestant import Contestant
+from report.experiment import RELU
 
 
 def measure(options: Namespace) -> list[Entry]:

@@ -4,12 +4,11 @@ from argparse import Namespace
 from itertools import product
 from typing import Any
 
-from report.contestant import Whose
-from report.experiment import RELU
-
 from racing import charts, sized
 from racing.race import Entry, pivot, ratio
 from racing.section import Section
+from report.contestant import Whose
+from report.experiment import RELU
 
 WIDTHS = (16, 32, 64, 128, 256, 512, 1024, 2048)
 BATCHES = (1, 4, 16, 64, 256, 1024, 4096)

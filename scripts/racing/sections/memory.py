@@ -7,18 +7,18 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-import cli
 import torch
-from report.contestant import Contestant, Whose
-from report.experiment import LEARNING_RATE, RELU
-from report.trainers import Step, core, pytorch, updating
 from torch import Tensor, nn
 from tqdm import tqdm
 
+import cli
 from racing import charts
 from racing.memory import MALLOCS, PEAK, resident
 from racing.race import Entry, compare, pivot, ratio
 from racing.section import Section
+from report.contestant import Contestant, Whose
+from report.experiment import LEARNING_RATE, RELU
+from report.trainers import Step, core, pytorch, updating
 
 WIDTH, LAYERS, BATCH, STEPS = 2048, 8, 1024, 3
 SIZES = [WIDTH] * (1 + LAYERS)

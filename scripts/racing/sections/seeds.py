@@ -8,9 +8,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from report.contestant import Contestant, Whose
-from report.experiment import LEARNING_RATE, NETWORKS, Network
-from report.trainers import core, core_step, pytorch
 from torch import Tensor
 
 import functional_dl as fdl
@@ -18,6 +15,9 @@ from racing import charts, peers, runtimes
 from racing.contestants import COMPILED, report_batches
 from racing.race import Entry, Turn, contest, pivot, quartiles, ratio
 from racing.section import Section
+from report.contestant import Contestant, Whose
+from report.experiment import LEARNING_RATE, NETWORKS, Network
+from report.trainers import core, core_step, pytorch
 
 SEEDS = (1, 8, 64, 256)
 

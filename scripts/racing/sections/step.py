@@ -2,12 +2,11 @@
 
 from argparse import Namespace
 
-from report.experiment import NETWORKS
-
 from racing import charts
 from racing.contestants import CONTESTANTS, on_report
 from racing.race import Entry, contest, rows
 from racing.section import Section
+from report.experiment import NETWORKS
 
 EPOCHS = 10  # in a turn
 

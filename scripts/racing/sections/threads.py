@@ -8,12 +8,11 @@ from functools import partial
 from typing import Any
 
 import cli
-from report.experiment import RELU
-
 from racing import charts, sized
 from racing.race import Entry, pivot, quartiles, ratio
 from racing.section import Section
 from racing.sections.growth import WIDTHS
+from report.experiment import RELU
 
 BATCH = 128
 
