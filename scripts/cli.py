@@ -174,7 +174,7 @@ def _begin() -> None:
     """Makes this process and all that it starts one group, which can be killed as a whole."""
     if hasattr(os, "setpgrp"):
         os.setpgrp()
-    tqdm.set_lock(threading.RLock())  # its own is a semaphore, which who is killed leaves behind
+    tqdm.set_lock(threading.RLock())  # the default is a semaphore, which a killed process leaks
 
 
 def _kill(process: multiprocessing.process.BaseProcess) -> None:
