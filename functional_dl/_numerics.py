@@ -1,10 +1,12 @@
-"""Arithmetic that rounds where PyTorch's own rounds, and that is quick: what formulas stand on.
+"""Arithmetic that rounds as PyTorch's does, and that is fast.
 
-In exact arithmetic each function is what its first line says. How it gets there, and which kernel
-it takes, decides the last bits; its docstring says why it is this way.
+In exact arithmetic, each function is the formula in its first line. Which kernels compute it, and
+in which order, decides the last bits and the time; the rest of its docstring says why it is so.
 """
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
@@ -19,13 +21,13 @@ _ONE = torch.ones((), dtype=torch.float32, device="cpu")
 def affine(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     """X Wᵀ + b.
 
-    PyTorch's linear adds b within the product, so that the sum isn't rounded once more, for x of
-    two dimensions, and for contiguous x of any other number (ATen/native/Linear.cpp).
+    Like PyTorch's linear (ATen/native/Linear.cpp): b is added within the product, which saves a
+    rounding, if x has two dimensions or if x and b are contiguous; else after it.
     """
     if x.dim() == 2:
         return x.mm(weight.mT) if bias is None else bias.addmm(x, weight.mT)
     shape = (*x.shape[:-1], weight.shape[0])
-    if _is_fused(x, bias):
+    if bias is None or _is_fused(x, bias):
         return affine(_rows(x), weight, bias).reshape(shape)
     return affine(_rows(x), weight, None).reshape(shape) + bias
 
@@ -33,17 +35,16 @@ def affine(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
 def affine_grads(gy: Tensor, x: Tensor, weight: Tensor, bias: Tensor | None) -> dict[str, Tensor]:
     """(∇Y)ᵀ X and 1_N ∇Y, under the names of weight and bias.
 
-    The gradient of a factor of a product is laid out as the factor is, by rows or by columns, and
-    the product that gives it is transposed accordingly, which sums in another order
-    (mm_mat2_backward in ATen's FunctionsManual.cpp). Where the bias is not added within the
-    product, its gradient is summed over the dimensions instead of the rows.
+    Like autograd (mm_mat2_backward in torch/csrc/autograd/FunctionsManual.cpp), the gradient of a
+    factor is laid out by rows or by columns as the factor is: the product that gives it is
+    transposed for that, and then sums in another order. Where b is added after the product, its
+    gradient is summed over all leading dimensions at once, and not over rows.
     """
     if gy.dim() != 2:
-        fused = _is_fused(x, bias)
-        grads = affine_grads(_rows(gy), _rows(x), weight, bias if fused else None)
-        if bias is not None and not fused:
-            grads["bias"] = gy.sum_to_size(bias.shape).clone()  # which may be gy itself
-        return grads
+        if bias is None or _is_fused(x, bias):
+            return affine_grads(_rows(gy), _rows(x), weight, bias)
+        grads = affine_grads(_rows(gy), _rows(x), weight, None)
+        return grads | {"bias": gy.sum_to_size(bias.shape).clone()}  # which may be gy itself
     by_rows = weight.stride() == (weight.shape[1], 1)
     grads = {"weight": gy.mT.mm(x) if by_rows else x.mT.mm(gy).mT}
     if bias is not None:
@@ -64,20 +65,20 @@ def _rows(x: Tensor) -> Tensor:
     return x.reshape(-1, x.shape[-1])
 
 
-def _is_fused(x: Tensor, bias: Tensor | None) -> bool:
-    return bias is None or (x.is_contiguous() and bias.is_contiguous())
+def _is_fused(x: Tensor, bias: Tensor) -> bool:
+    return x.is_contiguous() and bias.is_contiguous()
 
 
 def where_positive(gy: Tensor, y: Tensor) -> Tensor:
-    """∇Y where Y is positive or NaN, +0 elsewhere; for a Y that is not negative.
+    """∇Y where Y is positive or NaN, +0 elsewhere, for a Y that is never negative.
 
-    A choice: a product with a mask would turn infinite cotangents to NaN, and lose a zero's sign.
-    PyTorch's own choices branch for each element, which takes twenty times as long on a random
-    mask. On the bits as integers it is a product again; but integers carry no derivative, so that
-    is for inference mode, where nothing can be differentiated once more.
+    A product with a mask of zeros and ones would turn infinite cotangents into NaN and lose the
+    sign of zeros. `torch.where` and `masked_fill` branch for each element, which takes twenty times
+    as long on a random mask. In inference mode, where nothing is differentiated again, the bits are
+    multiplied as integers, by 0 or 1: that is exact, and fast.
     """
     if is_compiling():
-        return gy.masked_fill(y <= 0, 0)  # twice as fast as with y.bool() there
+        return gy.masked_fill(y <= 0, 0)  # when compiled, twice as fast as with y.bool()
     if gy.is_inference():
         bits, gx = BITS[gy.element_size()], y.abs()
         try:
@@ -91,8 +92,8 @@ def where_positive(gy: Tensor, y: Tensor) -> Tensor:
 def times_one_minus_square(gy: Tensor, y: Tensor) -> Tensor:
     """∇Y ⊙ (1 − Y²).
 
-    As PyTorch's tanh_backward: 1 − Y² is rounded once, which addcmul does, and 1 - y * y does not.
-    Half precision is widened, and rounded once, at the end.
+    Like PyTorch's tanh_backward: 1 − Y² is rounded once, by addcmul, where 1 - y * y rounds twice;
+    and half precision is computed in single precision and rounded once, at the end.
     """
     if y.element_size() == 2:
         return times_one_minus_square(gy.float(), y.float()).to(y.dtype)
@@ -104,17 +105,23 @@ def times_one_minus_square(gy: Tensor, y: Tensor) -> Tensor:
 
 
 def times_number(x: Tensor, number: float) -> Tensor:
-    """X · number, which has the dtype of X: half precision rounds it before the product."""
+    """X · number, which is first rounded to the dtype of X: that shows in half precision."""
     return x * x.new_full((), number)
 
 
-def minus_multiple(p: Tensor, g: Tensor, lr: float | Tensor, donate: bool) -> Tensor:
-    """p − lr · g, rounded once, as PyTorch's SGD does by add_(g, alpha=-lr); g's memory is donated.
+def minus_multiple(lr: float | Tensor, donate: bool) -> Callable[[Tensor, Tensor], Tensor]:
+    """(p, g) ↦ p − lr · g, rounded once like the add_(g, alpha=-lr) of PyTorch's SGD.
 
-    Not written with add and alpha=-lr, for torch 2.13's compiler loses that alpha.
+    It is not written as add(p, g, alpha=-lr), since torch 2.13's compiler loses that alpha. If g is
+    donated, the result takes its memory, unless they are laid out in different ways.
     """
     if isinstance(lr, Tensor):
-        return p.addcmul(g, lr, value=-1)
-    # The memory of a gradient that isn't laid out as the new params is of no use.
-    out = g if donate and p.is_contiguous() and g.is_contiguous() else None
-    return torch.sub(p, g, alpha=lr, out=out)
+        return lambda p, g: p.addcmul(g, lr, value=-1)
+    if not donate:
+        return lambda p, g: torch.sub(p, g, alpha=lr)
+
+    def into(p: Tensor, g: Tensor) -> Tensor:
+        out = g if p.is_contiguous() and g.is_contiguous() else None
+        return torch.sub(p, g, alpha=lr, out=out)
+
+    return into

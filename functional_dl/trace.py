@@ -71,7 +71,7 @@ def traced(*args):
 
 
 _LAYOUTS = int, tuple, torch.dtype, torch.device, torch.layout
-"""What is told of a tensor in these is of its layout, and not of its values."""
+"""Results of these types depend on the layout of a tensor, and not on its values;"""
 
 _VALUES = [
     "__bool__",
@@ -83,7 +83,7 @@ _VALUES = [
     "is_nonzero",
     "item",
 ]
-"""Except by these."""
+"""except those of these functions."""
 
 
 class _Recorder(TorchFunctionMode):

@@ -9,36 +9,23 @@ import importlib.util
 from argparse import Namespace
 from typing import Any
 
-import bench_figures
 import cli
-import race
+import figures
+from racing.race import Entry
+from racing.section import Section
+from racing.sections import big, cold, growth, memory, seeds, step, threads
 
-SECTIONS = {
-    "step": "The report's step",
-    "seeds": "Many seeds, for a step of each network",
-    "growth": "How the cost grows with width and batch",
-    "threads": "How it grows with width on one thread and on two, batch 128",
-    "big": "Big networks, 784 → width → width → width → 10",
-    "memory": "The most memory beyond that before the first step, 8 layers of 2048, batch 1024",
-    "cold": "From the command to the result of 500 epochs, with nothing compiled before",
-}
-
+SECTIONS = {m.SECTION.name: m.SECTION for m in (step, seeds, growth, threads, big, memory, cold)}
 PEERS = ("jax", "numpy", "onnxruntime", "openvino")
 
 
-def measure(section: str, options: Namespace) -> tuple[list[race.Entry], dict[str, Any]]:
+def measure(section: Section, options: Namespace) -> tuple[list[Entry], dict[str, Any]]:
     """What a section comes to, on what machine; to be called in a process of its own."""
-    module = importlib.import_module(f"bench_{section}")
-    options.threads = options.threads or module.THREADS
+    options.threads = options.threads or section.threads
     cli.use_threads(options.threads)
-    entries = module.measure(options)
+    entries = section.measure(options)
     peers = {p: importlib.metadata.version(p) for p in PEERS if importlib.util.find_spec(p)}
     return entries, {**cli.machine(), **peers}
-
-
-def table(section: str, entries: list[race.Entry]) -> list[dict[str, Any]]:
-    """A section's table."""
-    return getattr(importlib.import_module(f"bench_{section}"), "table", race.rows)(entries)
 
 
 def main(args: list[str] | None = None) -> None:
@@ -52,18 +39,22 @@ def main(args: list[str] | None = None) -> None:
     cli.add_out(parser)
     options = parser.parse_args(args)
 
+    measured: dict[Section, tuple[list[Entry], dict[str, Any]]] = {}
+    for section in (SECTIONS[name] for name in options.only):
+        # A process of its own: its threads, and what it compiles, are no other section's.
+        with cli.other_process() as pool:
+            entries, machine = pool.submit(measure, section, options).result()
+        if entries:
+            measured[section] = entries, machine
+            cli.show({section.title: section.table(entries)}, options.format, machine)
+            print(flush=True)
+
     report: dict[str, Any] = {"options": {k: str(v) for k, v in vars(options).items()}}
     with cli.all_or_nothing(options.out) as folder:
-        for section in options.only:
-            # A process of its own: its threads, and what it compiles, are no other section's.
-            with cli.other_process() as pool:
-                entries, machine = pool.submit(measure, section, options).result()
-            if not entries:
-                continue
-            bench_figures.draw(section, entries, folder)
-            report[section] = {"machine": machine, "entries": [e._asdict() for e in entries]}
-            cli.show({SECTIONS[section]: table(section, entries)}, options.format, machine)
-            print()
+        for section, (entries, machine) in measured.items():
+            figure = section.draw([e for e in entries if e.values])
+            figures.save(figure, folder / f"bench-{section.name}")
+            report[section.name] = {"machine": machine, "entries": [e._asdict() for e in entries]}
         cli.write_json(folder / "bench.json", report)
     print(f"Figures and bench.json are in {options.out}.")
 

@@ -4,30 +4,34 @@ import argparse
 import importlib.metadata
 import json
 import multiprocessing
+import multiprocessing.process
 import os
 import platform
 import signal
+import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import Callable, Generator
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, NoReturn
 
 
 def end(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
-    """Reports what nothing has caught: an interrupt in one line."""
+    """Reports an exception that nothing has caught; an interrupt in one line."""
     if kind is KeyboardInterrupt:
         print("\ninterrupted, nothing written", file=sys.stderr)
     else:
         sys.__excepthook__(kind, error, trace)
 
 
-sys.excepthook = end  # before what takes long to import
+sys.excepthook = end  # before the imports that take long
 
 import tabulate  # noqa: E402
+from tqdm import tqdm  # noqa: E402
 
 
 class Parser(argparse.ArgumentParser):
@@ -76,9 +80,11 @@ def table_format(text: str) -> str:
 
 
 def folder(text: str) -> Path:
-    """The type of a folder to write to, made if it isn't there."""
+    """The type of a folder to write to, made if it isn't there; writes to it to see if it can."""
     try:
         Path(text).mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=text):
+            pass
     except OSError as error:
         raise argparse.ArgumentTypeError(
             f"expected a folder to write to, got {text!r}: {error.strerror}"
@@ -139,10 +145,44 @@ def write_json(file: Path, report: Any) -> None:
     file.write_text(json.dumps(report, indent=1, ensure_ascii=False))
 
 
-def other_process() -> ProcessPoolExecutor:
-    """A pool of one process, new and not a copy of this one, that an interrupt ends too."""
+def run_module(module: str, *args: str, environment: dict[str, str]) -> bytes:
+    """What a module of the scripts prints as a program, with more in its environment."""
+    command = [sys.executable, "-m", module, *args]
+    scripts = Path(__file__).parent
+    env = os.environ | environment
+    return subprocess.run(command, cwd=scripts, env=env, stdout=subprocess.PIPE, check=True).stdout
+
+
+@contextmanager
+def other_process() -> Generator[ProcessPoolExecutor]:
+    """A pool of one process, new and not a copy of this one; what fails here ends it at once."""
     context = multiprocessing.get_context("spawn")
-    return ProcessPoolExecutor(1, context, signal.signal, (signal.SIGINT, signal.SIG_DFL))
+    others = set(multiprocessing.active_children())
+    with ProcessPoolExecutor(1, context, _begin) as pool:
+        before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # the new process inherits that
+        pool.submit(os.getpid)
+        signal.signal(signal.SIGINT, before)
+        (process,) = set(multiprocessing.active_children()) - others
+        try:
+            yield pool
+        except BaseException:
+            _kill(process)
+            raise
+
+
+def _begin() -> None:
+    """Makes this process and all that it starts one group, which can be killed as a whole."""
+    if hasattr(os, "setpgrp"):
+        os.setpgrp()
+    tqdm.set_lock(threading.RLock())  # the default is a semaphore, which a killed process leaks
+
+
+def _kill(process: multiprocessing.process.BaseProcess) -> None:
+    """Kills a process and its group, if it leads one already."""
+    process.kill()
+    if hasattr(os, "killpg") and process.pid:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
 
 
 @contextmanager

@@ -20,9 +20,9 @@ def relu() -> Maths:
 
         ∇X = ∇Y where Y is positive or NaN, +0 elsewhere
 
-    At X = 0 the gradient is 0, as in PyTorch; so Y says it all, and X need not be kept. This is a
-    choice: unlike a product with a mask, it lets no infinity or NaN through a unit that is off.
-    (Only `to_onnx` writes a product.)
+    At X = 0 the gradient is 0, as in PyTorch, so that Y alone decides and X need not be kept. ∇Y is
+    not multiplied by a mask of zeros and ones, which would turn its infinities into NaN where a
+    unit is off. (Only the files that `to_onnx` writes do so.)
 
     Returns:
         A layer from (...) to (...), without params.

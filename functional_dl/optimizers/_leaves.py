@@ -13,35 +13,31 @@ from functional_dl.contract import Params
 
 
 def each_leaf(
-    name: str, rule: Callable[..., Tensor], params: Params, grads: Params, *args: Any
+    name: str, rule: Callable[[Tensor, Tensor], Tensor], params: Params, grads: Params
 ) -> Params:
-    """rule(p, ∇p, *args) for every leaf p; errors are in the name of the optimizer."""
+    """rule(p, ∇p) for every leaf p; errors are in the name of the optimizer."""
     try:
-        return _each(rule, params, grads, args)
+        return _each(rule, params, grads)
     except Exception:
         check_grads(name, params, grads)
         raise
 
 
-def _each(
-    rule: Callable[..., Tensor], params: Params, grads: Params, args: tuple[Any, ...]
-) -> Params:
+def _each(rule: Callable[[Tensor, Tensor], Tensor], params: Params, grads: Params) -> Params:
     if len(params) != len(grads):
         raise ValueError
     new: Params = {}
     for k, p in params.items():
         g = grads[k]
         if isinstance(p, dict):
-            new[k] = _each(rule, p, g, args)
-        elif p.shape != g.shape or p.dtype is not g.dtype or not _is_continuous(p):
+            new[k] = _each(rule, p, g)
+        elif p.shape != g.shape or p.dtype is not g.dtype:
             raise ValueError
+        elif p.is_floating_point() or p.is_complex():
+            new[k] = rule(p, g)
         else:
-            new[k] = rule(p, g, *args)
+            raise TypeError
     return new
-
-
-def _is_continuous(p: Tensor) -> bool:
-    return p.is_floating_point() or p.is_complex()
 
 
 def check_lr(name: str, lr: float | Tensor) -> None:
@@ -71,7 +67,7 @@ def check_grads(name: str, params: Any, grads: Any, path: str = "") -> None:
         g = grads[k]
         if isinstance(p, dict):
             check_grads(name, p, g, f"{path}[{k!r}]")
-        elif not isinstance(p, Tensor) or not _is_continuous(p):
+        elif not isinstance(p, Tensor) or not (p.is_floating_point() or p.is_complex()):
             raise not_floating(name, f"params{path}[{k!r}]", p)
         elif not isinstance(g, Tensor) or g.shape != p.shape or g.dtype != p.dtype:
             raise not_like(name, f"grads{path}[{k!r}]", g, p.dtype, p.shape)

@@ -1,56 +1,73 @@
-"""What the recipes share: the way to the other scripts, a beginning and an end, and the digits."""
+"""What the recipes share: their options, their data, and where tables and figures go."""
 
+import math
 import sys
 from argparse import Namespace
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-sys.path.append(str(Path(__file__).parent.parent))  # which is why a recipe imports this first
+sys.path.append(str(Path(__file__).parent.parent))  # so recipes import this before other scripts
 
-import cli
-import figures
 import torch
-from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 from torch import Tensor
 
+import cli
+import figures
+import functional_dl as fdl
+
 
 def begin(description: str | None, args: list[str] | None) -> Namespace:
-    """The options of a recipe of that description; the seed is set."""
+    """Reads the options, and sets the seed and the number of threads.
+
+    Args:
+        description: A recipe's docstring, whose first line `--help` shows.
+        args: The command line, or None for that of this process.
+    """
     parser = cli.parser(str(description).splitlines()[0])
     cli.add_out(parser)
+    parser.add_argument(
+        "--threads", type=cli.whole(1), default=1, help="threads of torch, which change roundings"
+    )
     options = parser.parse_args(args)
     torch.manual_seed(options.seed)
+    torch.set_num_threads(options.threads)
     return options
 
 
-def panels(*labels: tuple[str, str], **same: Any) -> tuple[Figure, list[Any]]:
-    """A figure, and a panel for each pair of labels, of x and of y; what is the same in all."""
-    figure, axes = plt.subplots(1, len(labels), squeeze=False, figsize=(10, 4))
-    for axis, (x, y) in zip(axes.flat, labels, strict=True):
-        axis.set(xlabel=x, ylabel=y, **same)
-    return figure, list(axes.flat)
-
-
-def end(name: str, figure: Figure, rows: Sequence[tuple[str, ...]], options: Namespace) -> None:
-    """Writes the figure, and prints the rows as a table; the first is its head."""
-    for axis in figure.axes:
-        if axis.get_legend_handles_labels()[0]:
-            axis.legend()
+def end(name: str, figure: Figure, rows: list[dict[str, str]], options: Namespace) -> None:
+    """Prints the rows as a table, and saves the figure."""
+    cli.show({name: rows}, options.format)
     with cli.all_or_nothing(options.out) as folder:
         figures.save(figure, folder / name)
-    table = [dict(zip(rows[0], row, strict=True)) for row in rows[1:]]
-    cli.show({name: table}, options.format)
     print(f"\nThe figure is in {options.out}.")
 
 
+def disk(n: int) -> tuple[Tensor, Tensor]:
+    """Draws n points in the unit square, and whether each lies in a disk of half its area.
+
+    Returns:
+        Points, n×2, and targets, n×2: (1, 0) outside the disk and (0, 1) inside.
+    """
+    points = torch.rand(n, 2)
+    inside = (points - 0.5).square().sum(1) < 1 / (2 * math.pi)
+    return points, torch.eye(2)[inside.long()]
+
+
 def digits() -> tuple[Tensor, Tensor]:
-    """1,797 written digits, of 64 pixels between 0 and 1, and which digit each is."""
+    """Loads 1,797 handwritten digits.
+
+    Returns:
+        Images, 1797×64, of 8×8 pixels between 0 and 1, and labels from 0 to 9.
+    """
     try:
         from sklearn.datasets import load_digits
     except ImportError as error:
-        what = "digits: scikit-learn is not installed; pip install 'functional_dl[scripts]'"
+        what = "digits: scikit-learn is not installed; pip install 'functional_dl[recipes]'"
         raise SystemExit(what) from error
     pixels, labels = load_digits(return_X_y=True)
     return torch.tensor(pixels / 16, dtype=torch.float32), torch.tensor(labels)
+
+
+def flatten(tree: fdl.Params) -> Tensor:
+    """All leaves of a tree of params or gradients, as one vector."""
+    return torch.cat([leaf.flatten() for leaf in fdl.tree_leaves(tree)])

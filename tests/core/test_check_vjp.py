@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 import torch
-from faults import FAULTS, affine, draw_right, layer, leaky_relu, mse, relu, tanh
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
 import functional_dl as fdl
+from proof.faults import FAULTS, affine, draw_right, layer, leaky_relu, mse, relu, tanh
 
 NUMBER = r"(-?\d\S*|nan|-?inf)"
 

@@ -15,19 +15,19 @@ import numpy as np
 import onnxruntime
 import pytest
 import torch
-from experiment import LEARNING_RATE, NETWORKS, Points, functional_model
-from exported import step_of
 from torch import Tensor
 
 import functional_dl as fdl
+from exported.files import step_of
 from functional_dl.export import export, to_onnx
+from report.experiment import LEARNING_RATE, NETWORKS, TANH, Network, Points
 
 
-def start(network: str) -> tuple[fdl.Params, Tensor, Tensor]:
+def start(network: Network) -> tuple[fdl.Params, Tensor, Tensor]:
     """The report's params, and its batches, stacked."""
     torch.manual_seed(0)
     inputs, targets = zip(*Points.draw(1000).batches(), strict=True)
-    params = functional_model(network).init()
+    params = network.core().init()
     return params, torch.stack(inputs), torch.stack(targets)
 
 
@@ -50,13 +50,13 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
         example = (params, inputs[0], targets[0], LEARNING_RATE)
         to_onnx(step_of(network), example, folder / f"{network}-step.onnx")
         to_onnx(step_of(network), example, folder / f"{network}-steps.onnx", loop="steps")
-        predict = functional_model(network).apply
+        predict = network.core().apply
         to_onnx(predict, (params, inputs[0]), folder / f"{network}-predict.onnx")
     return folder
 
 
-@pytest.mark.parametrize("network", NETWORKS)
-def test_a_client_can_loop_by_name(network: str, files: Path) -> None:
+@pytest.mark.parametrize("network", NETWORKS, ids=str)
+def test_a_client_can_loop_by_name(network: Network, files: Path) -> None:
     params = [f"{i}.{k}" for i in (0, 2, 4, 6) for k in ("weight", "bias")]
     for kind, more in (("step", []), ("steps", ["steps"])):
         file = session(files / f"{network}-{kind}.onnx")
@@ -69,9 +69,11 @@ def test_a_client_can_loop_by_name(network: str, files: Path) -> None:
         assert shapes["inputs"] == shapes["targets"] == [*stacked, "batch", 2]
 
 
-@pytest.mark.parametrize("network", NETWORKS)
+@pytest.mark.parametrize("network", NETWORKS, ids=str)
 @pytest.mark.parametrize("kind", ["step", "steps"])
-def test_a_step_from_25_points_of_training_is_pythons(network: str, kind: str, files: Path) -> None:
+def test_a_step_from_25_points_of_training_is_pythons(
+    network: Network, kind: str, files: Path
+) -> None:
     params, inputs, targets = start(network)
     step, file = step_of(network), session(files / f"{network}-{kind}.onnx")
     for i in range(25 * 40):
@@ -86,8 +88,10 @@ def test_a_step_from_25_points_of_training_is_pythons(network: str, kind: str, f
         params = new
 
 
-@pytest.mark.parametrize("network", NETWORKS)
-def test_the_whole_training_is_that_of_the_steps_and_of_python(network: str, files: Path) -> None:
+@pytest.mark.parametrize("network", NETWORKS, ids=str)
+def test_the_whole_training_is_that_of_the_steps_and_of_python(
+    network: Network, files: Path
+) -> None:
     params, inputs, targets = start(network)
     file = session(files / f"{network}-steps.onnx")
     feed = fed(params, lr=np.float32(LEARNING_RATE), inputs=inputs, targets=targets, steps=200)
@@ -141,10 +145,10 @@ def plain(tensors: Any) -> Any:
     return {f"params.{k}": plain(p) for k, p in fdl.to_state_dict(tensors).items()}
 
 
-@pytest.mark.parametrize("network", NETWORKS)
+@pytest.mark.parametrize("network", NETWORKS, ids=str)
 @pytest.mark.parametrize("kind", ["step", "steps"])
 def test_javascript_trains_as_python(
-    network: str, kind: str, files: Path, web: list[str], tmp_path: Path
+    network: Network, kind: str, files: Path, web: list[str], tmp_path: Path
 ) -> None:
     step = step_of(network)
     params, inputs, targets = start(network)
@@ -223,16 +227,16 @@ def test_an_example_may_hold_a_single_sample_and_inputs_more_dimensions(tmp_path
 
 
 def test_the_forward_pass_exports_by_the_same_call(files: Path) -> None:
-    params, inputs, _ = start("Tanh")
+    params, inputs, _ = start(TANH)
     (outputs,) = session(files / "Tanh-predict.onnx").run(None, fed(params, inputs=inputs[0]))
-    ours = functional_model("Tanh").apply(params, inputs[0])
+    ours = TANH.core().apply(params, inputs[0])
     torch.testing.assert_close(torch.from_numpy(outputs), ours)
 
 
-@pytest.mark.parametrize("network", NETWORKS)
-def test_a_step_in_double_precision_is_pythons(network: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("network", NETWORKS, ids=str)
+def test_a_step_in_double_precision_is_pythons(network: Network, tmp_path: Path) -> None:
     torch.manual_seed(0)
-    params = functional_model(network).init(dtype=torch.float64)
+    params = network.core().init(dtype=torch.float64)
     x, t = torch.rand(2, 7, 2, dtype=torch.float64)
     to_onnx(step_of(network), (params, x, t, 0.1), tmp_path / "step.onnx")
     feed = fed(params, inputs=x, targets=t, lr=np.float64(0.1))
@@ -275,10 +279,10 @@ def test_a_step_without_a_learning_rate_and_with_a_frozen_layer(tmp_path: Path) 
         assert not np.array_equal(new[4], params["4"]["weight"])
 
 
-@pytest.mark.parametrize("network", NETWORKS)
-def test_networks_side_by_side_have_a_learning_rate_each(network: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("network", NETWORKS, ids=str)
+def test_networks_side_by_side_have_a_learning_rate_each(network: Network, tmp_path: Path) -> None:
     torch.manual_seed(0)
-    model = functional_model(network)
+    model = network.core()
     params = fdl.stack([model.init() for _ in range(3)])
     steps = torch.vmap(step_of(network), in_dims=(0, None, None, 0))
     x, t, lr = torch.rand(5, 2), torch.rand(5, 2), torch.tensor([0.0, 0.1, 1.0])

@@ -4,7 +4,6 @@ import shutil
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-import parity
 import pytest
 import torch
 from torch import Tensor, ones, zeros

@@ -4,7 +4,6 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple
 
-import parity
 import pytest
 import torch
 from torch import Tensor, ones, rand

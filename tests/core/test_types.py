@@ -7,9 +7,9 @@ from random import Random
 from types import ModuleType
 
 import jaxtyping
-import parity
 import pytest
 import torch
+
 
 
 @pytest.fixture(scope="module")

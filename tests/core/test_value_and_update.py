@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
 
-import parity
 import pytest
 import torch
 from torch import Tensor

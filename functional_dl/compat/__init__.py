@@ -1,0 +1,24 @@
+"""The course report's stateful API over the functional core; no equation stands here.
+
+Its Algorithm 1:
+
+    model, criterion = Sequential(Linear(2, 25), ReLU(), Linear(25, 2)), MSE()
+    optimizer = SGD(model.parameters(), model.grads(), lr=0.1)
+    for input, target in batches:
+        output = model(input)
+        loss = criterion(output, target)
+        model.backward(criterion.backward())
+        optimizer.step()
+        optimizer.zero_grad()
+"""
+
+if __name__ == "compat":  # by the link at the root of the repository
+    raise ImportError("compat: expected to be imported as functional_dl.compat")
+
+from .layers import Linear, ReLU, Tanh
+from .module import Module
+from .mse import MSE
+from .sequential import Sequential
+from .sgd import SGD
+
+__all__ = ["MSE", "SGD", "Linear", "Module", "ReLU", "Sequential", "Tanh"]

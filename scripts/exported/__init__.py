@@ -1,0 +1,1 @@
+"""Training from exported files, and the files of the page that trains in the browser."""

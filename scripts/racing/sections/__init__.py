@@ -1,0 +1,1 @@
+"""The sections of bench, one a file."""

@@ -1,0 +1,71 @@
+"""What the tests of the scripts share."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import torch
+
+SCRIPTS = Path(__file__).parents[2] / "scripts"
+DEFAULT_SIGINT = (
+    "import os, signal, sys; signal.signal(signal.SIGINT, signal.SIG_DFL);"
+    "os.execv(sys.executable, [sys.executable, *sys.argv[1:]])"
+)
+"""Starts a script that can be interrupted, even where the tests run in the background."""
+
+
+@pytest.fixture
+def interrupt(tmp_path: Path) -> Callable[..., None]:
+    """Interrupts a script that has written a text, and looks at what it leaves."""
+
+    def start_and_interrupt(script: str, *args: str, until: str) -> None:
+        command = [sys.executable, "-c", DEFAULT_SIGINT, SCRIPTS / script, f"--out={tmp_path}"]
+        process = subprocess.Popen(
+            [*command, *args],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+        seen = ""
+        while until not in seen:
+            seen += process.stderr.read(1) or pytest.fail(f"it ended by itself: {seen}")
+        process.send_signal(signal.SIGINT)
+        printed, errors = process.communicate(timeout=60)
+        assert process.returncode == -signal.SIGINT
+        assert errors.endswith("\ninterrupted, nothing written\n")
+        assert "Traceback" not in errors
+        assert errors.count("interrupted") == 1
+        assert printed == ""
+        assert list(tmp_path.iterdir()) == []
+        for pattern in (["-s", str(process.pid)], ["-f", f"out={tmp_path}"]):
+            assert not alive(*pattern)
+
+    return start_and_interrupt
+
+
+def alive(*pattern: str) -> str:
+    """The processes that are still there after a moment."""
+    left = ""
+    for _ in range(50):
+        left = subprocess.run(["pgrep", *pattern], capture_output=True, text=True).stdout
+        if not left:
+            break
+        time.sleep(0.1)
+    return left
+
+
+@pytest.fixture
+def unpinned() -> Iterator[None]:
+    """Gives the tests their threads and CPUs back after a script has taken some."""
+    threads = torch.get_num_threads()
+    cpus = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else None
+    yield
+    torch.set_num_threads(threads)
+    if cpus:
+        os.sched_setaffinity(0, cpus)

@@ -1,0 +1,218 @@
+"""What bench.py stands on: everybody trains the same, and the race is fair."""
+
+import json
+import random
+from argparse import Namespace
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+
+import bench
+import figures
+from racing.contestants import (
+    COMPILED_MODEL,
+    CONTESTANTS,
+    CORE_COMPILED_ALL,
+    CORE_COMPILED_EPOCH,
+    CORE_COMPILED_STEP,
+    JAX_ALL,
+    JAX_EPOCH,
+    PYTORCH,
+    TORCH_FUNC,
+    on_report,
+)
+from racing.race import Entry, compare, contest, rows, start
+from racing.section import Section
+from racing.sections import growth, memory, seeds, threads
+from report.contestant import Contestant, Whose
+from report.experiment import NETWORKS, Network
+
+COMPILED = {COMPILED_MODEL, CORE_COMPILED_ALL, CORE_COMPILED_EPOCH, CORE_COMPILED_STEP}
+SLOW = COMPILED | {JAX_ALL, JAX_EPOCH, TORCH_FUNC}  # to compile
+EAGER = [c for c in CONTESTANTS if c not in SLOW]
+
+
+@pytest.mark.parametrize("network", NETWORKS, ids=str)
+@pytest.mark.parametrize("contestant", EAGER, ids=lambda c: c.name)
+def test_a_contestant_trains_as_pytorch_does(network: Network, contestant: Contestant) -> None:
+    theirs = start(on_report(PYTORCH, network, 5))()
+    ours = start(on_report(contestant, network, 5))()
+    right, what = compare(ours, theirs, contestant.exact)
+    assert right, what
+
+
+@pytest.mark.parametrize("contestant", memory.CONTESTANTS[1:], ids=lambda c: c.name)
+def test_who_is_measured_for_memory_trains_as_pytorch_does(
+    contestant: Contestant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(memory, "SIZES", [5, 4, 3])
+    batch = torch.rand(7, 5), torch.rand(7, 3)
+
+    def losses(who: Contestant) -> list[Tensor]:
+        torch.manual_seed(0)
+        step = who.begin()
+        return [step(*batch) for _ in range(3)]
+
+    assert losses(contestant) == losses(memory.PYTORCH)
+
+
+def test_large_networks_train_as_pytorch_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(threads, "WIDTHS", (16, 64))
+    monkeypatch.setattr(threads.cli, "use_threads", lambda _: None)
+    entries = threads.measure(Namespace(rounds=1, seed=0, threads=1))
+    assert {e.losses for e in entries} == {"equal bits"}
+    assert [e.case["width"] for e in entries] == 3 * [16] + 3 * [64]
+
+
+def drawn(section: Section) -> list[Entry]:
+    """Entries of a section, with values drawn."""
+    rng = random.Random(0)
+    pair = (("PyTorch", Whose.PYTORCH), ("core", Whose.OURS))
+    of_seeds = [(c.name, c.whose) for c in (*seeds.CONTESTANTS, *seeds.EXPORTED)]
+    cases = {
+        "growth": [{"width": w, "batch": n} for w in growth.WIDTHS for n in growth.BATCHES],
+        "threads": [{"width": w, "threads": n} for w in growth.WIDTHS for n in (1, 2)],
+        "seeds": [{"network": str(n), "seeds": s} for n in NETWORKS for s in seeds.SEEDS],
+        "memory": [{"malloc": "as it is"}],
+    }.get(section.name, [{"network": str(n)} for n in NETWORKS])
+    names = of_seeds if section is seeds.SECTION else pair
+    return [
+        Entry(case, who, whose, "equal bits", [rng.random()])
+        for case in cases
+        for who, whose in names
+    ]
+
+
+@pytest.mark.parametrize("section", bench.SECTIONS.values(), ids=lambda s: s.name)
+def test_a_section_has_a_table_and_a_figure(section: Section, tmp_path: Path) -> None:
+    entries = drawn(section)
+    assert section.table(entries)
+    figures.save(section.draw(entries), tmp_path / section.name)
+    assert {f.suffix for f in tmp_path.iterdir()} == {".png", ".svg"}
+
+
+def test_memory_is_left_out_with_a_line_where_nothing_tells_it(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    monkeypatch.setattr(memory, "PEAK", tmp_path / "none")
+    assert memory.measure(Namespace()) == []
+    assert capsys.readouterr().err.endswith("memory is left out: only Linux tells it\n")
+
+
+def gives(value: float, turns: list[str], name: str) -> Callable[[], Callable[[], Tensor]]:
+    def turn() -> Tensor:
+        turns.append(name)
+        return torch.full((2,), value)
+
+    return lambda: turn
+
+
+def contestant(name: str, begin: Callable[[], Callable[[], Tensor]], exact: bool) -> Contestant:
+    return Contestant(name, Whose.PEER, begin, exact)
+
+
+def test_whose_losses_are_wrong_is_told_so_and_not_timed() -> None:
+    turns: list[str] = []
+    contestants = [
+        contestant(name, gives(value, turns, name), exact)
+        for name, value, exact in (
+            ("PyTorch", 1, True),
+            ("near", 1 + 2**-20, False),
+            ("near, but exact", 1 + 2**-20, True),
+            ("far", 1.01, False),
+            ("not a number", float("nan"), False),
+        )
+    ]
+    entries = contest({}, contestants, steps=1, rounds=3)
+    assert {e.who: len(e.values) for e in entries} == {
+        "PyTorch": 3,
+        "near": 3,
+        "near, but exact": 0,
+        "far": 0,
+        "not a number": 0,
+    }
+    assert [e.losses for e in entries] == [
+        "equal bits",
+        "within 1e-06",
+        "wrong by 1e-06",
+        "wrong by 1e-02",
+        "wrong by nan",
+    ]
+    assert rows(entries)[-1]["times as fast"] == "–"
+    assert turns.count("far") == 1
+
+
+def test_in_each_round_everybody_has_a_turn() -> None:
+    turns: list[str] = []
+    names = ("PyTorch", "a", "b")
+    contestants = [contestant(name, gives(1, turns, name), True) for name in names]
+    contest({}, contestants, steps=1, rounds=4, checked=2)
+    assert turns[:6] == [name for name in names for _ in range(2)]
+    rounds = [turns[i : i + 3] for i in range(6, len(turns), 3)]
+    assert len(rounds) == 1 + 4
+    assert all(sorted(r) == sorted(names) for r in rounds)
+    assert len(set(map(tuple, rounds))) > 1
+
+
+def test_who_is_not_installed_is_left_out_with_a_line(capsys: pytest.CaptureFixture[str]) -> None:
+    def begin_without() -> Callable[[], Tensor]:
+        raise ImportError("No module named 'jax'")
+
+    contestants = [
+        contestant("PyTorch", gives(1, [], "PyTorch"), True),
+        contestant("JAX", begin_without, True),
+    ]
+    assert [e.who for e in contest({}, contestants, steps=1, rounds=1)] == ["PyTorch"]
+    assert "JAX is left out: No module named 'jax'; pip install '.[peers]'\n" in (
+        capsys.readouterr().err
+    )
+
+
+def measure_nothing(options: Namespace) -> list[Entry]:
+    """Two entries at once; in the process that bench starts."""
+    return [Entry({"seed": options.seed}, w, w, "equal bits", [1.0, 2.0]) for w in Whose]
+
+
+def test_bench_prints_its_table_and_writes_its_files(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    section = Section("none", "Nothing", 1, measure_nothing, rows, bench.SECTIONS["step"].draw)
+    monkeypatch.setitem(bench.SECTIONS, "none", section)
+    bench.main(["--only", "none", f"--out={tmp_path}"])
+    printed = capsys.readouterr().out
+    assert "threads 1" in printed
+    assert "Nothing\n" in printed
+    assert "| PyTorch " in printed
+    assert {f.name for f in tmp_path.iterdir()} == {
+        "bench.json",
+        "bench-none.png",
+        "bench-none.svg",
+    }
+    report = json.loads((tmp_path / "bench.json").read_text())["none"]
+    assert {"CPU", "threads", "torch", "numpy"} <= set(report["machine"])
+    assert [e["whose"] for e in report["entries"]] == [*Whose]
+
+
+def test_an_interrupt_leaves_a_line_and_no_process(interrupt: Callable[..., None]) -> None:
+    interrupt("bench.py", "--only", "threads", until="checked")
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        (["--only", "steps"], "argument --only: invalid choice: 'steps'"),
+        (["--rounds=0"], "argument --rounds: expected a whole number from 1, got '0'"),
+        (["--threads=no"], "argument --threads: expected a whole number from 1, got 'no'"),
+    ],
+    ids=["section", "rounds", "threads"],
+)
+def test_wrong_arguments_get_one_clear_line_and_status_2(
+    args: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as stop:
+        bench.main(args)
+    assert stop.value.code == 2
+    assert message in capsys.readouterr().err

@@ -1,0 +1,30 @@
+"""onnx_train: trains without torch, as PyTorch does."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+SCRIPTS = Path(__file__).parents[2] / "scripts"
+
+
+def test_onnx_train_trains_without_torch_and_says_how_far_from_pytorch(tmp_path: Path) -> None:
+    command = [sys.executable, SCRIPTS / "onnx_train.py", "--epochs=25", "--rounds=1"]
+    command += ["--format=latex", f"--out={tmp_path}"]
+    run = subprocess.run(command, capture_output=True, text=True)
+    assert run.returncode == 0, run.stderr
+    assert run.stdout.count(r"\begin{tabular}") == 2
+    assert "torch is not imported." in run.stdout
+    files = {
+        f"{n}-{kind}.onnx" for n in ("ReLU", "Tanh") for kind in ("step", "training", "predict")
+    }
+    assert {f.name for f in tmp_path.iterdir()} == files | {"onnx.json", "onnx.png", "onnx.svg"}
+    report = json.loads((tmp_path / "onnx.json").read_text())
+    learnt, far = report["What it comes to"], report["How far from PyTorch"]
+    for ours, theirs in ((learnt[1], learnt[0]), (learnt[3], learnt[2])):
+        assert ours["network"] == theirs["network"]
+        for what in ("loss", "training error", "test error"):
+            assert ours[what] == theirs[what]
+    for row in far:
+        assert float(row["parameters, one step from 25 points"]) < 2e-7
+        assert float(row["losses in 20 epochs"]) < 1e-6
