@@ -9,21 +9,14 @@ from typing import Any
 
 import pytest
 import torch
+from cases import DTYPES, LAYERS, Draw, same_bits, same_trees
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from torch import Tensor
 
 import functional_dl as fdl
 
 SGD = partial(fdl.sgd, lr=0.1)
-
-
-def assert_same(one: fdl.Params, other: fdl.Params) -> None:
-    """The same keys in the same order, and the same bits."""
-    assert list(one) == list(other)
-    for k, a in one.items():
-        if isinstance(a, dict):
-            assert_same(a, other[k])
-        else:
-            assert parity.same_bits(a, other[k])
 
 
 def composite(*layers: fdl.Layer) -> fdl.Layer:
@@ -88,7 +81,7 @@ def _no_garbage_collection() -> Iterator[None]:
 class TestSameBits:
     """As value_and_grad, and then the update of the whole tree."""
 
-    @pytest.mark.parametrize("dtype", parity.DTYPES)
+    @pytest.mark.parametrize("dtype", DTYPES)
     @pytest.mark.parametrize("by_tensor", [False, True], ids=["number", "tensor"])
     def test_of_value_and_new_params(
         self, name: str, inference: bool, dtype: torch.dtype, by_tensor: bool
@@ -101,8 +94,8 @@ class TestSameBits:
             with torch.inference_mode(inference):
                 value, grads = fdl.value_and_grad(model, fdl.mse())(params, x, t)
                 ours, new = fdl.value_and_update(model, fdl.mse(), update)(params, x, t)
-                assert parity.same_bits(ours, value)
-                assert_same(new, update(params, grads))
+                assert same_bits(ours, value)
+                assert same_trees(new, update(params, grads))
 
     @pytest.mark.parametrize("donate", [False, True])
     def test_over_many_steps(self, name: str, inference: bool, donate: bool) -> None:
@@ -115,20 +108,20 @@ class TestSameBits:
                 our_loss, ours = step(ours, X, T)
                 their_loss, grads = loss_and_grads(theirs, X, T)
                 theirs = fdl.sgd(theirs, grads, 0.1)
-                assert parity.same_bits(our_loss, their_loss)
-        assert_same(ours, theirs)
+                assert same_bits(our_loss, their_loss)
+        assert same_trees(ours, theirs)
 
     def test_again_and_nothing_passed_in_has_changed(self, name: str, inference: bool) -> None:
         f, params = fdl.value_and_update(MODELS[name], fdl.mse(), SGD), MODELS[name].init()
-        leaves = [X, T, *parity.leaves(params).values()]
+        leaves = [X, T, *fdl.tree_leaves(params)]
         before, structure = [leaf.clone() for leaf in leaves], repr(params)
         with torch.inference_mode(inference):
             value, new = f(params, X, T)
             f(MODELS[name].init(), -X, -T)
             again, new_again = f(params, X, T)
-        assert parity.same_bits(value, again)
-        assert_same(new, new_again)
-        assert all(map(parity.same_bits, leaves, before))
+        assert same_bits(value, again)
+        assert same_trees(new, new_again)
+        assert all(map(same_bits, leaves, before))
         assert repr(params) == structure
 
     def test_compiled(self, name: str, inference: bool) -> None:
@@ -138,14 +131,14 @@ class TestSameBits:
             value, new = torch.compile(f, fullgraph=True, backend="eager")(params, X, T)
             expected, expected_new = f(params, X, T)
         # This backend runs the same kernels.
-        assert parity.same_bits(value, expected)
-        assert_same(new, expected_new)
+        assert same_bits(value, expected)
+        assert same_trees(new, expected_new)
 
 
 def test_without_any_layer_there_is_nothing_to_update() -> None:
     f = fdl.value_and_update(fdl.sequential(), fdl.mse(), SGD)
     value, new = f({}, T, T + 2)
-    assert parity.same_bits(value, fdl.mse().apply(T, T + 2))
+    assert same_bits(value, fdl.mse().apply(T, T + 2))
     assert new == {}
 
 
@@ -190,7 +183,7 @@ class TestLayerByLayer:
         layers, grads = by_layer(name, params), by_layer(name, expected)
         assert all(a is b for (a, _), b in zip(calls, layers[::-1], strict=True))
         for (_, a), b in zip(calls, grads[::-1], strict=True):
-            assert_same(a, b)
+            assert same_trees(a, b)
 
     @pytest.mark.usefixtures("_no_garbage_collection")
     @pytest.mark.parametrize("inference", [False, True])
@@ -201,13 +194,13 @@ class TestLayerByLayer:
 
         def update(params: fdl.Params, grads: fdl.Params) -> fdl.Params:
             assert not any(grad() is not None for grad in seen)
-            seen.extend(map(weakref.ref, parity.leaves(grads).values()))
+            seen.extend(map(weakref.ref, fdl.tree_leaves(grads)))
             return fdl.sgd(params, grads, 0.1)
 
         params = model.init()
         with torch.inference_mode(inference):
             fdl.value_and_update(model, fdl.mse(), update)(params, X, T)
-        assert len(seen) == len(parity.leaves(params))
+        assert len(seen) == len(fdl.tree_leaves(params))
         assert not any(grad() is not None for grad in seen)
 
     @pytest.mark.usefixtures("_no_garbage_collection")
@@ -218,7 +211,7 @@ class TestLayerByLayer:
         model, alive = MODELS[name], []
         state = [model.init()]
         old = [
-            [*map(weakref.ref, parity.leaves(layer).values())] for layer in by_layer(name, state[0])
+            [*map(weakref.ref, fdl.tree_leaves(layer))] for layer in by_layer(name, state[0])
         ]
 
         def update(params: fdl.Params, grads: fdl.Params) -> fdl.Params:
@@ -236,17 +229,16 @@ class TestLayerByLayer:
     def test_old_params_stay_as_they_are_if_the_caller_holds_them(self, name: str) -> None:
         model = MODELS[name]
         params = model.init()
-        before = {path: p.clone() for path, p in parity.leaves(params).items()}
+        before = fdl.tree_map(torch.clone, params)
 
         def update(of_layer: fdl.Params, grads: fdl.Params) -> fdl.Params:
-            for path, p in parity.leaves(params).items():
-                assert parity.same_bits(p, before[path])
+            assert same_trees(params, before)
             return fdl.sgd(of_layer, grads, 0.1)
 
         _, new = fdl.value_and_update(model, fdl.mse(), update)(params, X, T)
-        for path, p in parity.leaves(params).items():
-            assert parity.same_bits(p, before[path])
-            assert parity.leaves(new)[path] is not p
+        assert same_trees(params, before)
+        both = zip(fdl.tree_leaves(params), fdl.tree_leaves(new), strict=True)
+        assert not any(a is b for a, b in both)
 
 
 class Spy:
@@ -404,7 +396,7 @@ def test_what_the_update_raises_gets_through_and_the_next_call_is_as_if_it_had_n
     f = fdl.value_and_update(model, fdl.mse(), update)
     with pytest.raises(ArithmeticError, match="no update of nothing"):
         f(params, X, T)
-    assert_same(f(params, X, T)[1], fdl.value_and_update(model, fdl.mse(), SGD)(params, X, T)[1])
+    assert same_trees(f(params, X, T)[1], fdl.value_and_update(model, fdl.mse(), SGD)(params, X, T)[1])
 
 
 @pytest.mark.parametrize(
