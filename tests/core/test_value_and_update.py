@@ -5,6 +5,7 @@ import re
 import weakref
 from collections.abc import Callable, Iterator
 from functools import partial
+from random import Random
 from typing import Any
 
 import pytest
@@ -124,15 +125,29 @@ class TestSameBits:
         assert all(map(same_bits, leaves, before))
         assert repr(params) == structure
 
-    def test_compiled(self, name: str, inference: bool) -> None:
-        torch.compiler.reset()
-        f, params = fdl.value_and_update(MODELS[name], fdl.mse(), SGD), MODELS[name].init()
-        with torch.inference_mode(inference):
-            value, new = torch.compile(f, fullgraph=True, backend="eager")(params, X, T)
-            expected, expected_new = f(params, X, T)
-        # This backend runs the same kernels.
-        assert same_bits(value, expected)
-        assert same_trees(new, expected_new)
+
+@pytest.mark.compiles
+@pytest.mark.parametrize("inference", [False, True])
+@pytest.mark.parametrize("name", ["relu", "nested", "a user's"])
+def test_compiled(name: str, inference: bool) -> None:
+    torch.compiler.reset()
+    f, params = fdl.value_and_update(MODELS[name], fdl.mse(), SGD), MODELS[name].init()
+    with torch.inference_mode(inference):
+        ours = torch.compile(f, fullgraph=True, backend="eager")(params, X, T)
+        assert same_trees(ours, f(params, X, T))  # this backend runs the same kernels
+
+
+@pytest.mark.parametrize("name", LAYERS)
+@settings(max_examples=20)
+@given(rng=st.randoms(use_true_random=False))
+def test_of_every_layer(name: str, rng: Random) -> None:
+    d = Draw(rng)
+    model, _, params, x = LAYERS[name].drawn(d)
+    t = d.tensor(*model.apply(params, x).shape)
+    with torch.inference_mode(rng.random() < 0.5):
+        value, grads = fdl.value_and_grad(model, fdl.mse())(params, x, t)
+        ours = fdl.value_and_update(model, fdl.mse(), SGD)(params, x, t)
+        assert same_trees(ours, (value, SGD(params, grads)))
 
 
 def test_without_any_layer_there_is_nothing_to_update() -> None:
@@ -185,6 +200,7 @@ class TestLayerByLayer:
         for (_, a), b in zip(calls, grads[::-1], strict=True):
             assert same_trees(a, b)
 
+    @pytest.mark.memory
     @pytest.mark.usefixtures("_no_garbage_collection")
     @pytest.mark.parametrize("inference", [False, True])
     def test_the_gradients_of_one_are_gone_before_those_of_the_next(
@@ -203,6 +219,7 @@ class TestLayerByLayer:
         assert len(seen) == len(fdl.tree_leaves(params))
         assert not any(grad() is not None for grad in seen)
 
+    @pytest.mark.memory
     @pytest.mark.usefixtures("_no_garbage_collection")
     @pytest.mark.parametrize("inference", [False, True])
     def test_old_params_go_as_the_new_come_if_the_caller_holds_none(
@@ -225,6 +242,7 @@ class TestLayerByLayer:
         assert alive == expected
         assert not any(p() is not None for layer in old for p in layer)
 
+    @pytest.mark.memory
     @pytest.mark.usefixtures("_no_garbage_collection")
     def test_old_params_stay_as_they_are_if_the_caller_holds_them(self, name: str) -> None:
         model = MODELS[name]
@@ -259,6 +277,7 @@ class Spy:
         return fdl.Layer(lambda *_, **__: {"w": torch.ones(())}, lambda p, x: vjp(p, x)[0], vjp)
 
 
+@pytest.mark.memory
 @pytest.mark.usefixtures("_no_garbage_collection")
 @pytest.mark.parametrize("inference", [False, True])
 @pytest.mark.parametrize("nest", [False, True])
@@ -281,6 +300,7 @@ def test_what_a_layer_kept_is_gone_when_it_is_updated(nest: bool, inference: boo
     assert not any(spy.kept[0]() is not None for spy in spies)
 
 
+@pytest.mark.memory
 @pytest.mark.usefixtures("_no_garbage_collection")
 @pytest.mark.parametrize("inference", [False, True])
 @pytest.mark.parametrize("nest", [False, True])
@@ -312,6 +332,7 @@ def test_a_layers_gradients_are_gone_when_the_cotangent_comes_to_the_layer_befor
     assert alive == [[], [False] * 2, [False] * 4]
 
 
+@pytest.mark.memory
 @pytest.mark.usefixtures("_no_garbage_collection")
 def test_the_output_and_what_the_loss_kept_are_gone_when_the_first_update_comes() -> None:
     model, mse, seen, alive = network(fdl.relu), fdl.mse(), [], []
