@@ -221,6 +221,8 @@ class _LayerCall(Call):
         name = f"{self.name} at {path}" if path else self.name
         if not isinstance(params, dict) or params.keys() != self.shapes.keys():
             raise not_keyed(name, "params", params, self.shapes)
+        if not isinstance(x, Tensor):
+            raise not_floating(name, "x", x)
         maths = self.maths.vjp
         if self.layers:
 
@@ -242,7 +244,7 @@ class _LayerCall(Call):
     def check(self, name: str, params: Params, x: Any) -> None:
         """Raises what is wrong with x or a leaf of params."""
         features = self.maths.features
-        if not isinstance(x, Tensor) or not x.is_floating_point():
+        if not x.is_floating_point():
             raise not_floating(name, "x", x)
         if features and x.shape[-1:] != (features,):
             shape = tuple(x.shape)
@@ -271,7 +273,7 @@ class _LossCall(Call):
 
 def _fit(params: Any, shapes: dict[str, Any]) -> bool:
     """Whether params have these keys and shapes; where None stands, whoever gets them checks."""
-    if len(params) != len(shapes):
+    if len(params) != len(shapes) or (not shapes and params != {}):
         return False
     for k, shape in shapes.items():
         p = params[k]

@@ -1,4 +1,8 @@
-"""Settings of the whole suite."""
+"""Settings of the whole suite.
+
+With `--jaxtyping-packages=functional_dl,beartype.beartype`, jaxtyping and beartype check the
+annotations at every call; what cannot run so is left out.
+"""
 
 import os
 from collections.abc import Iterator
@@ -13,6 +17,26 @@ hypothesis.settings.register_profile(  # what fails is enough, it needn't be sma
     "mutants", deadline=None, derandomize=True, database=None, phases=[hypothesis.Phase.generate]
 )
 hypothesis.settings.load_profile("ci" if "CI" in os.environ else "local")
+
+UNCHECKED = {
+    "compiles": "compiles or exports; the checks of annotations can't be",
+    "memory": "looks at what is kept, which the checks of annotations keep longer",
+    "refuses": "expects our errors for what annotations rule out",
+}
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Registers the reasons not to run with annotations checked."""
+    for name, reason in UNCHECKED.items():
+        config.addinivalue_line("markers", f"{name}: {reason}")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leaves out what can't be run with annotations checked, if they are."""
+    if config.getoption("--jaxtyping-packages", None):
+        unchecked = [item for item in items if any(map(item.get_closest_marker, UNCHECKED))]
+        config.hook.pytest_deselected(items=unchecked)
+        items[:] = [item for item in items if item not in unchecked]
 
 
 @pytest.fixture(params=[1, 2], ids=["1-thread", "2-threads"])

@@ -1,60 +1,34 @@
 """Parameters go to PyTorch's modules and come back, to the last bit."""
 
-import random
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import pytest
 import safetensors.torch
 import torch
+from cases import LAYERS, Draw, same_bits, same_trees
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from torch import nn
 
 import functional_dl as fdl
 
 
-def drawn(seed: int) -> tuple[fdl.Layer, nn.Module, int]:
-    """An architecture for both, with sequentials in sequentials, and how many features it takes."""
-    rng = random.Random(seed)
-
-    def chain(features: int, depth: int) -> tuple[fdl.Layer, nn.Module, int]:
-        ours, theirs = [], []
-        for _ in range(rng.choice([0, 1, 2, 5, 13])):
-            kind = rng.choice(["linear", "linear", "relu", "tanh", "chain"])
-            if kind == "chain" and depth < 3:
-                layer, module, features = chain(features, depth + 1)
-            elif kind == "linear":
-                out, bias = rng.choice([1, 2, 3, 17]), rng.random() < 0.8
-                layer, module = fdl.linear(features, out, bias), nn.Linear(features, out, bias)
-                features = out
-            else:
-                layer, module = (
-                    (fdl.tanh(), nn.Tanh()) if kind == "tanh" else (fdl.relu(), nn.ReLU())
-                )
-            ours.append(layer)
-            theirs.append(module)
-        return fdl.sequential(*ours), nn.Sequential(*theirs), features
-
-    features = rng.choice([1, 2, 5])
-    model, module, _ = chain(features, 0)
-    return model, module, features
-
-
-@pytest.mark.parametrize("seed", range(100))
-def test_predictions_are_equal_both_ways_on_100_architectures(seed: int) -> None:
-    torch.manual_seed(seed)
-    model, module, features = drawn(seed)
-    x = torch.randn(7, features)
-    theirs = module(x).detach()
-    params = fdl.from_state_dict(model, module.state_dict())
-    assert torch.equal(model.apply(params, x), theirs)
+@pytest.mark.parametrize("name", LAYERS)
+@settings(max_examples=100)
+@given(rng=st.randoms(use_true_random=False))
+def test_predictions_are_equal_both_ways(name: str, rng: Random) -> None:
+    model, module, params, x = LAYERS[name].drawn(Draw(rng, torch.float32))
+    back = fdl.from_state_dict(model, module.state_dict())
+    assert same_bits(model.apply(back, x), module(x).detach())
 
     flat = fdl.to_state_dict(params)
     assert [*flat] == [*module.state_dict()]
-    for p in module.parameters():
-        nn.init.zeros_(p)
-    new = model.init()
-    module.load_state_dict(fdl.to_state_dict(new))
-    assert torch.equal(model.apply(new, x), module(x).detach())
+    module.load_state_dict(flat)
+    assert same_trees(fdl.from_state_dict(model, module.state_dict()), params)
+    with torch.no_grad():
+        assert same_bits(model.apply(fdl.tree_map(torch.clone, params), x), module(x))
 
 
 def test_more_than_ten_layers_keep_their_order() -> None:
@@ -75,12 +49,24 @@ def test_what_is_loaded_and_saved_is_detached_and_shares_memory() -> None:
     assert flat["weight"].data_ptr() == module.weight.data_ptr()
 
 
-def test_loading_draws_no_random_number() -> None:
-    torch.manual_seed(0)
-    module = nn.Linear(2, 3)
-    before = torch.get_rng_state()
-    fdl.from_state_dict(fdl.linear(2, 3), module.state_dict())
-    assert torch.equal(torch.get_rng_state(), before)
+def test_loading_and_summary_draw_no_random_number() -> None:
+    def users() -> fdl.Layer:
+        def init(
+            generator: Any = None, *, dtype: Any = None, device: Any = None
+        ) -> fdl.Params:
+            weight = torch.empty(2, 3, dtype=dtype, device=device)
+            return {"weight": weight.normal_(generator=generator), "bias": torch.rand(3)}
+
+        def vjp(params: fdl.Params, x: torch.Tensor) -> None: ...
+
+        return fdl.Layer(init, fdl.relu().apply, vjp)
+
+    for layer in (fdl.linear(3, 2), users(), fdl.sequential(fdl.linear(3, 2), users())):
+        params = layer.init()
+        before = torch.get_rng_state()
+        fdl.from_state_dict(layer, fdl.to_state_dict(params))
+        fdl.summary(layer, params)
+        assert torch.equal(torch.get_rng_state(), before)
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])

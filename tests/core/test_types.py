@@ -10,7 +10,6 @@ import jaxtyping
 import pytest
 import torch
 
-from proof import parity
 
 
 @pytest.fixture(scope="module")

@@ -2,11 +2,11 @@
 
 import pytest
 import torch
+from cases import same_bits
 from torch import Tensor, nn
 
 import functional_dl as fdl
 from functional_dl.compat import MSE, SGD, Linear, Module, ReLU, Sequential, Tanh
-from proof import parity
 
 
 def test_algorithm_1_as_printed_trains_as_pytorch_does() -> None:
@@ -130,7 +130,7 @@ def test_backward_gives_the_same_bits_in_and_out_of_inference_mode() -> None:
                 gx = model.backward(gy)
         results.append([y, gx, *model.grads()])
     for tensors in results[1:]:
-        assert all(map(parity.same_bits, tensors, results[0]))
+        assert all(map(same_bits, tensors, results[0]))
 
 
 def test_gradients_are_ordinary_tensors_that_can_be_changed_in_place() -> None:

@@ -1,15 +1,19 @@
 """Bad input: the error says who, what was expected and what came; and nothing has changed."""
 
 import math
+import re
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import pytest
 import torch
+from cases import LAYERS, LOSSES, same_bits, small
 from torch import ones
 
 import functional_dl as fdl
 from functional_dl import compat
-from proof import parity
+
+pytestmark = pytest.mark.refuses
 
 W, B, X, Y = ones(2, 3), ones(2), ones(4, 3), ones(4, 2)
 LINEAR = {"weight": W, "bias": B}
@@ -402,7 +406,7 @@ def test_bad_input_is_refused_by_name_and_nothing_changes(
         call()
     assert caught.type is error
     assert str(caught.value).startswith(message)
-    assert all(map(parity.same_bits, (W, B, X, Y), INPUTS))
+    assert all(map(same_bits, (W, B, X, Y), INPUTS))
 
 
 def test_a_refused_cotangent_changes_no_gradient() -> None:
@@ -424,3 +428,86 @@ def test_nan_and_infinity_are_no_errors() -> None:
     y, pullback = fdl.sequential(fdl.linear(3, 2), fdl.relu()).vjp({"0": LINEAR, "1": {}}, x)
     grads, gx = pullback(y)
     assert all(t.isnan().all() for t in (y, gx, *grads["0"].values()))
+
+
+# What every layer and loss refuses
+
+
+@pytest.fixture(params=[(name, seed) for name in LAYERS for seed in range(3)], ids=str)
+def drawn(request: pytest.FixtureRequest) -> tuple[str, fdl.Layer, fdl.Params, torch.Tensor]:
+    """A layer, as it is named in errors, with params and an x that it takes."""
+    name, seed = request.param
+    layer, _, params, x = LAYERS[name].drawn(small(seed, torch.float32))
+    return rf"^(\w+ at [\d.]+|{name}): expected ", layer, params, x
+
+
+def test_every_layer_refuses_params_with_other_keys(drawn: Any) -> None:
+    name, layer, params, x = drawn
+    for call in (layer.apply, layer.vjp):
+        for wrong in (None, [], x):
+            with pytest.raises(TypeError, match=f"{name}params to be a dict, got "):
+                call(wrong, x)
+        for wrong in (params | {"surplus": x}, *({k: params[k]} for k in params if len(params) > 1)):
+            with pytest.raises(ValueError, match=f"{name}params with the keys .*, got "):
+                call(wrong, x)
+
+
+def replaced(params: fdl.Params, path: list[str], leaf: Any) -> fdl.Params:
+    k, *rest = path
+    return params | {k: replaced(params[k], rest, leaf) if rest else leaf}
+
+
+def test_every_layer_refuses_leaves_that_are_not_like_declared(drawn: Any) -> None:
+    name, layer, params, x = drawn
+    for path, leaf in fdl.to_state_dict(params).items():
+        key = re.escape(f"params[{path.split('.')[-1]!r}]")
+        for error, wrong in (
+            (ValueError, leaf[None]),
+            (ValueError, leaf[:0]),
+            (ValueError, leaf.new_ones(())),
+            (TypeError, leaf.double()),
+            (TypeError, leaf.long()),
+            (TypeError, leaf.cfloat()),
+            (TypeError, None),
+            (TypeError, leaf.tolist()),
+        ):
+            changed = replaced(params, path.split("."), wrong)
+            for call in (layer.apply, layer.vjp):
+                with pytest.raises(error, match=f"{name}{key} to be a float32 tensor of shape"):
+                    call(changed, x)
+
+
+def test_every_layer_refuses_an_x_that_is_not_floating(drawn: Any) -> None:
+    name, layer, params, x = drawn
+    for wrong in (x.long(), x > 0, x.cfloat(), None, x.tolist(), 1.0):
+        with pytest.raises(TypeError, match=f"{name}x to be a floating tensor, got "):
+            layer.vjp(params, wrong)
+
+
+def test_every_layer_refuses_a_cotangent_that_is_not_like_y(drawn: Any) -> None:
+    name, layer, params, x = drawn
+    y, pullback = layer.vjp(params, x)
+    said = re.escape(f"the cotangent to be a float32 tensor of shape {tuple(y.shape)}, got ")
+    for error, wrong in (
+        (ValueError, y[None]),
+        (ValueError, y[:1]),
+        (ValueError, y[0]),
+        (ValueError, y.new_ones(())),
+        (TypeError, y.double()),
+        (TypeError, y.long()),
+        (TypeError, y.cfloat()),
+        (TypeError, None),
+        (TypeError, y.tolist()),
+    ):
+        for wrt_input in (True, False):
+            with pytest.raises(error, match=name + said):
+                pullback(wrong, wrt_input=wrt_input)
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_every_loss_refuses_a_prediction_that_is_not_floating(name: str) -> None:
+    loss, _, y, t = LOSSES[name].drawn(small(0, torch.float32))
+    for call in (loss.apply, loss.vjp):
+        for wrong in (y.long(), y > 0, y.cfloat()):
+            with pytest.raises(TypeError, match=f"^{name}: expected the prediction to be a float"):
+                call(wrong, t)

@@ -1,15 +1,15 @@
-"""`sgd` beyond the drawn cases of `parity`: complex params, and gradients that are donated."""
+"""`sgd` beyond its case: complex params, and gradients that are donated."""
 
 from random import Random
 
 import pytest
 import torch
+from cases import Draw, same_bits
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
 import functional_dl as fdl
-from proof import parity
 
 
 def steps(t: Tensor) -> list[int]:
@@ -17,16 +17,17 @@ def steps(t: Tensor) -> list[int]:
     return [step for step, size in zip(t.stride(), t.shape, strict=True) if size > 1 and t.numel()]
 
 
-@given(rng=st.builds(Random, st.integers(0, 2**32)))
+@given(rng=st.randoms(use_true_random=False))
 def test_donated_or_not_the_new_params_are_the_same_and_laid_out_alike(rng: Random) -> None:
-    dtype, shape = rng.choice(parity.DTYPES), parity.draw_shape(rng)
-    p, g = parity.draw(rng, shape, dtype), parity.draw(rng, shape, dtype)
+    d = Draw(rng)
+    shape = d.shape()
+    p, g = d.tensor(*shape), d.tensor(*shape)
     g = g.clone() if 0 in g.stride() else g  # what is expanded is nobody's own
     theirs, before = fdl.sgd({"p": p}, {"p": g}, 0.1)["p"], p.clone()
     ours = fdl.sgd({"p": p}, {"p": g}, 0.1, donate=True)["p"]
-    assert parity.same_bits(ours, theirs)
+    assert same_bits(ours, theirs)
     assert steps(ours) == steps(theirs)
-    assert parity.same_bits(p, before)
+    assert same_bits(p, before)
 
 
 def test_new_params_lie_where_donated_gradients_lay() -> None:
@@ -55,6 +56,7 @@ def test_what_is_refused_leaves_the_params_as_they_were(donate: bool) -> None:
     assert all(torch.equal(p, before[k]) for k, p in params.items())
 
 
+@pytest.mark.compiles
 def test_compiled_with_donated_gradients_it_is_the_same() -> None:
     p, g = torch.rand(2, 5)
     step = torch.compile(

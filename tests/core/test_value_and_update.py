@@ -5,26 +5,19 @@ import re
 import weakref
 from collections.abc import Callable, Iterator
 from functools import partial
+from random import Random
 from typing import Any
 
 import pytest
 import torch
+from cases import DTYPES, LAYERS, Draw, same_bits, same_trees
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from torch import Tensor
 
 import functional_dl as fdl
-from proof import parity
 
 SGD = partial(fdl.sgd, lr=0.1)
-
-
-def assert_same(one: fdl.Params, other: fdl.Params) -> None:
-    """The same keys in the same order, and the same bits."""
-    assert list(one) == list(other)
-    for k, a in one.items():
-        if isinstance(a, dict):
-            assert_same(a, other[k])
-        else:
-            assert parity.same_bits(a, other[k])
 
 
 def composite(*layers: fdl.Layer) -> fdl.Layer:
@@ -89,7 +82,7 @@ def _no_garbage_collection() -> Iterator[None]:
 class TestSameBits:
     """As value_and_grad, and then the update of the whole tree."""
 
-    @pytest.mark.parametrize("dtype", parity.DTYPES)
+    @pytest.mark.parametrize("dtype", DTYPES)
     @pytest.mark.parametrize("by_tensor", [False, True], ids=["number", "tensor"])
     def test_of_value_and_new_params(
         self, name: str, inference: bool, dtype: torch.dtype, by_tensor: bool
@@ -102,8 +95,8 @@ class TestSameBits:
             with torch.inference_mode(inference):
                 value, grads = fdl.value_and_grad(model, fdl.mse())(params, x, t)
                 ours, new = fdl.value_and_update(model, fdl.mse(), update)(params, x, t)
-                assert parity.same_bits(ours, value)
-                assert_same(new, update(params, grads))
+                assert same_bits(ours, value)
+                assert same_trees(new, update(params, grads))
 
     @pytest.mark.parametrize("donate", [False, True])
     def test_over_many_steps(self, name: str, inference: bool, donate: bool) -> None:
@@ -116,37 +109,51 @@ class TestSameBits:
                 our_loss, ours = step(ours, X, T)
                 their_loss, grads = loss_and_grads(theirs, X, T)
                 theirs = fdl.sgd(theirs, grads, 0.1)
-                assert parity.same_bits(our_loss, their_loss)
-        assert_same(ours, theirs)
+                assert same_bits(our_loss, their_loss)
+        assert same_trees(ours, theirs)
 
     def test_again_and_nothing_passed_in_has_changed(self, name: str, inference: bool) -> None:
         f, params = fdl.value_and_update(MODELS[name], fdl.mse(), SGD), MODELS[name].init()
-        leaves = [X, T, *parity.leaves(params).values()]
+        leaves = [X, T, *fdl.tree_leaves(params)]
         before, structure = [leaf.clone() for leaf in leaves], repr(params)
         with torch.inference_mode(inference):
             value, new = f(params, X, T)
             f(MODELS[name].init(), -X, -T)
             again, new_again = f(params, X, T)
-        assert parity.same_bits(value, again)
-        assert_same(new, new_again)
-        assert all(map(parity.same_bits, leaves, before))
+        assert same_bits(value, again)
+        assert same_trees(new, new_again)
+        assert all(map(same_bits, leaves, before))
         assert repr(params) == structure
 
-    def test_compiled(self, name: str, inference: bool) -> None:
-        torch.compiler.reset()
-        f, params = fdl.value_and_update(MODELS[name], fdl.mse(), SGD), MODELS[name].init()
-        with torch.inference_mode(inference):
-            value, new = torch.compile(f, fullgraph=True, backend="eager")(params, X, T)
-            expected, expected_new = f(params, X, T)
-        # This backend runs the same kernels.
-        assert parity.same_bits(value, expected)
-        assert_same(new, expected_new)
+
+@pytest.mark.compiles
+@pytest.mark.parametrize("inference", [False, True])
+@pytest.mark.parametrize("name", ["relu", "nested", "a user's"])
+def test_compiled(name: str, inference: bool) -> None:
+    torch.compiler.reset()
+    f, params = fdl.value_and_update(MODELS[name], fdl.mse(), SGD), MODELS[name].init()
+    with torch.inference_mode(inference):
+        ours = torch.compile(f, fullgraph=True, backend="eager")(params, X, T)
+        assert same_trees(ours, f(params, X, T))  # this backend runs the same kernels
+
+
+@pytest.mark.parametrize("name", LAYERS)
+@settings(max_examples=20)
+@given(rng=st.randoms(use_true_random=False))
+def test_of_every_layer(name: str, rng: Random) -> None:
+    d = Draw(rng)
+    model, _, params, x = LAYERS[name].drawn(d)
+    t = d.tensor(*model.apply(params, x).shape)
+    with torch.inference_mode(rng.random() < 0.5):
+        value, grads = fdl.value_and_grad(model, fdl.mse())(params, x, t)
+        ours = fdl.value_and_update(model, fdl.mse(), SGD)(params, x, t)
+        assert same_trees(ours, (value, SGD(params, grads)))
 
 
 def test_without_any_layer_there_is_nothing_to_update() -> None:
     f = fdl.value_and_update(fdl.sequential(), fdl.mse(), SGD)
     value, new = f({}, T, T + 2)
-    assert parity.same_bits(value, fdl.mse().apply(T, T + 2))
+    assert same_bits(value, fdl.mse().apply(T, T + 2))
     assert new == {}
 
 
@@ -191,8 +198,9 @@ class TestLayerByLayer:
         layers, grads = by_layer(name, params), by_layer(name, expected)
         assert all(a is b for (a, _), b in zip(calls, layers[::-1], strict=True))
         for (_, a), b in zip(calls, grads[::-1], strict=True):
-            assert_same(a, b)
+            assert same_trees(a, b)
 
+    @pytest.mark.memory
     @pytest.mark.usefixtures("_no_garbage_collection")
     @pytest.mark.parametrize("inference", [False, True])
     def test_the_gradients_of_one_are_gone_before_those_of_the_next(
@@ -202,15 +210,16 @@ class TestLayerByLayer:
 
         def update(params: fdl.Params, grads: fdl.Params) -> fdl.Params:
             assert not any(grad() is not None for grad in seen)
-            seen.extend(map(weakref.ref, parity.leaves(grads).values()))
+            seen.extend(map(weakref.ref, fdl.tree_leaves(grads)))
             return fdl.sgd(params, grads, 0.1)
 
         params = model.init()
         with torch.inference_mode(inference):
             fdl.value_and_update(model, fdl.mse(), update)(params, X, T)
-        assert len(seen) == len(parity.leaves(params))
+        assert len(seen) == len(fdl.tree_leaves(params))
         assert not any(grad() is not None for grad in seen)
 
+    @pytest.mark.memory
     @pytest.mark.usefixtures("_no_garbage_collection")
     @pytest.mark.parametrize("inference", [False, True])
     def test_old_params_go_as_the_new_come_if_the_caller_holds_none(
@@ -219,7 +228,7 @@ class TestLayerByLayer:
         model, alive = MODELS[name], []
         state = [model.init()]
         old = [
-            [*map(weakref.ref, parity.leaves(layer).values())] for layer in by_layer(name, state[0])
+            [*map(weakref.ref, fdl.tree_leaves(layer))] for layer in by_layer(name, state[0])
         ]
 
         def update(params: fdl.Params, grads: fdl.Params) -> fdl.Params:
@@ -233,21 +242,21 @@ class TestLayerByLayer:
         assert alive == expected
         assert not any(p() is not None for layer in old for p in layer)
 
+    @pytest.mark.memory
     @pytest.mark.usefixtures("_no_garbage_collection")
     def test_old_params_stay_as_they_are_if_the_caller_holds_them(self, name: str) -> None:
         model = MODELS[name]
         params = model.init()
-        before = {path: p.clone() for path, p in parity.leaves(params).items()}
+        before = fdl.tree_map(torch.clone, params)
 
         def update(of_layer: fdl.Params, grads: fdl.Params) -> fdl.Params:
-            for path, p in parity.leaves(params).items():
-                assert parity.same_bits(p, before[path])
+            assert same_trees(params, before)
             return fdl.sgd(of_layer, grads, 0.1)
 
         _, new = fdl.value_and_update(model, fdl.mse(), update)(params, X, T)
-        for path, p in parity.leaves(params).items():
-            assert parity.same_bits(p, before[path])
-            assert parity.leaves(new)[path] is not p
+        assert same_trees(params, before)
+        both = zip(fdl.tree_leaves(params), fdl.tree_leaves(new), strict=True)
+        assert not any(a is b for a, b in both)
 
 
 class Spy:
@@ -268,6 +277,7 @@ class Spy:
         return fdl.Layer(lambda *_, **__: {"w": torch.ones(())}, lambda p, x: vjp(p, x)[0], vjp)
 
 
+@pytest.mark.memory
 @pytest.mark.usefixtures("_no_garbage_collection")
 @pytest.mark.parametrize("inference", [False, True])
 @pytest.mark.parametrize("nest", [False, True])
@@ -290,6 +300,7 @@ def test_what_a_layer_kept_is_gone_when_it_is_updated(nest: bool, inference: boo
     assert not any(spy.kept[0]() is not None for spy in spies)
 
 
+@pytest.mark.memory
 @pytest.mark.usefixtures("_no_garbage_collection")
 @pytest.mark.parametrize("inference", [False, True])
 @pytest.mark.parametrize("nest", [False, True])
@@ -321,6 +332,7 @@ def test_a_layers_gradients_are_gone_when_the_cotangent_comes_to_the_layer_befor
     assert alive == [[], [False] * 2, [False] * 4]
 
 
+@pytest.mark.memory
 @pytest.mark.usefixtures("_no_garbage_collection")
 def test_the_output_and_what_the_loss_kept_are_gone_when_the_first_update_comes() -> None:
     model, mse, seen, alive = network(fdl.relu), fdl.mse(), [], []
@@ -405,7 +417,7 @@ def test_what_the_update_raises_gets_through_and_the_next_call_is_as_if_it_had_n
     f = fdl.value_and_update(model, fdl.mse(), update)
     with pytest.raises(ArithmeticError, match="no update of nothing"):
         f(params, X, T)
-    assert_same(f(params, X, T)[1], fdl.value_and_update(model, fdl.mse(), SGD)(params, X, T)[1])
+    assert same_trees(f(params, X, T)[1], fdl.value_and_update(model, fdl.mse(), SGD)(params, X, T)[1])
 
 
 @pytest.mark.parametrize(

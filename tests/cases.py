@@ -1,0 +1,378 @@
+"""One case for each layer, loss and optimizer: ours, PyTorch's, and how to draw what both take.
+
+What holds for all of them is tested over these, and `scripts` proves the bits over these. A new
+one costs a case here, and a few values computed by hand in `core/test_values.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from random import Random
+from typing import Any, TypeAlias
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call
+
+import functional_dl as fdl
+from functional_dl import compat
+from functional_dl._numerics import BITS
+
+DTYPES = (torch.float32, torch.float64, torch.bfloat16, torch.float16)
+SIZES = (0, 1, 1, 2, 3, 5, 8, 17, 33, 64)
+SPECIAL = (0.0, -0.0, float("inf"), float("-inf"), float("nan"), 1e-7, -1e-42, 5e-324)
+
+Triples: TypeAlias = Iterator[tuple[str, Tensor, Tensor]]
+"""What must agree in every bit: its name, ours and PyTorch's."""
+
+
+def bits(t: Tensor) -> Tensor:
+    """The bits of the numbers, as integers."""
+    return t.contiguous().view(BITS[t.element_size()])
+
+
+def same_bits(a: Tensor, b: Tensor) -> bool:
+    """Whether shapes, dtypes and all bits agree; every NaN is the same NaN."""
+    if a.shape != b.shape or a.dtype != b.dtype:
+        return False
+    a, b = (t.masked_fill(t.isnan(), torch.nan) for t in (a, b))
+    return torch.equal(bits(a), bits(b))
+
+
+def same_trees(a: Any, b: Any) -> bool:
+    """Whether two trees have the same keys in the same order, and the same bits."""
+    if isinstance(a, dict):
+        return [*a] == [*b] and all(same_trees(v, b[k]) for k, v in a.items())
+    if isinstance(a, (list, tuple)):
+        return len(a) == len(b) and all(map(same_trees, a, b))
+    return same_bits(a, b) if isinstance(a, Tensor) else a == b
+
+
+class Draw:
+    """Draws sizes and tensors, among them what is rare and what is hard.
+
+    Attributes:
+        rng: Where all randomness comes from.
+        dtype: That of the tensors.
+    """
+
+    def __init__(
+        self,
+        rng: Random,
+        dtype: torch.dtype | None = None,
+        *,
+        finite: bool = False,
+        batch: Sequence[int] | None = None,
+        sizes: Sequence[int] = SIZES,
+    ) -> None:
+        """Draws by rng.
+
+        Args:
+            rng: The source.
+            dtype: One of `DTYPES` is drawn if None.
+            finite: Whether to leave out infinities, NaNs and the like.
+            batch: What all shapes begin with; up to three sizes are drawn if None.
+            sizes: What sizes are drawn from.
+        """
+        self.rng, self.dtype = rng, dtype or rng.choice(DTYPES)
+        self._finite, self._batch, self._sizes = finite, batch, sizes
+
+    def size(self) -> int:
+        """How many features there are."""
+        return self.rng.choice([size for size in self._sizes if size])
+
+    def batch(self) -> list[int]:
+        """The dimensions before the last one."""
+        if self._batch is not None:
+            return [*self._batch]
+        return [self.rng.choice(self._sizes) for _ in range(self.rng.randrange(4))]
+
+    def shape(self) -> list[int]:
+        """Any shape, of no dimension too."""
+        last = self.rng.choice(self._sizes)
+        if self._batch is None and self.rng.randrange(4) == 0:
+            return []
+        return [*self.batch(), last]
+
+    def tensor(self, *shape: int) -> Tensor:
+        """Normal numbers, with special values in one of three, in some layout."""
+        rng = self.rng
+        generator = torch.Generator().manual_seed(rng.getrandbits(32))
+        t = torch.randn(shape, generator=generator, dtype=torch.float64).to(self.dtype)
+        if not self._finite and rng.randrange(3) == 0:
+            chosen = torch.tensor(SPECIAL, dtype=self.dtype)[
+                torch.randint(len(SPECIAL), shape, generator=generator)
+            ]
+            t = torch.where(torch.rand(shape, generator=generator) < 0.1, chosen, t)
+        layout = rng.randrange(5) if shape else 0
+        if layout == 1:  # dimensions stored in another order
+            order = rng.sample(range(t.dim()), t.dim())
+            t = t.permute(order).contiguous().permute([order.index(i) for i in range(t.dim())])
+        elif layout == 2:  # with gaps, in which a NaN shows who reads them
+            steps = [rng.choice((1, 2)) for _ in shape]
+            wide = t.new_full([2 * size + 2 for size in shape], torch.nan)
+            gaps = [slice(1, 1 + s * size, s) for s, size in zip(steps, shape, strict=True)]
+            t = wide[tuple(gaps)].copy_(t)
+        elif layout == 3:  # one element for a whole dimension
+            d = rng.randrange(t.dim())
+            t = t.narrow(d, 0, min(shape[d], 1)).expand(*shape)
+        return t
+
+
+def small(seed: int, dtype: torch.dtype = torch.float64) -> Draw:
+    """For what takes its time, or needs samples: five of them, with few features."""
+    return Draw(Random(seed), dtype, finite=True, batch=(5,), sizes=(1, 2, 3, 4))
+
+
+def copied(t: Tensor) -> Tensor:
+    """The tensor as one that is made here, in inference mode if it is on, with the same layout."""
+    whole = t.as_strided((t.untyped_storage().nbytes() // t.element_size(),), (1,), 0)
+    return whole.clone().as_strided(t.shape, t.stride(), t.storage_offset())
+
+
+def autograd(f: Callable[..., Tensor], *inputs: Tensor) -> tuple[Tensor, Callable[..., Any]]:
+    """f(*inputs), and the pullback to all of these."""
+    leaves = [t.detach().requires_grad_() for t in inputs]
+    y = f(*leaves)
+    return y.detach(), lambda gy=None: torch.autograd.grad(y, leaves, gy)
+
+
+def no_args(d: Draw, features: int) -> tuple[Any, ...]:
+    """For constructors that take nothing."""
+    return ()
+
+
+@dataclass(frozen=True)
+class LayerCase:
+    """A layer.
+
+    Attributes:
+        ours: Its constructor.
+        theirs: The constructor of PyTorch's module, which takes the same arguments.
+        args: Draws them for an x of shape (..., features); without it, x is of any shape.
+    """
+
+    ours: Callable[..., fdl.Layer]
+    theirs: Callable[..., nn.Module]
+    args: Callable[[Draw, int], tuple[Any, ...]] = no_args
+
+    def drawn(
+        self, d: Draw, make: Callable[..., fdl.Layer] | None = None
+    ) -> tuple[fdl.Layer, nn.Module, fdl.Params, Tensor]:
+        """The layer, or what `make` makes in its place, PyTorch's module, params and x."""
+        shape = d.shape() if self.args is no_args else [*d.batch(), d.size()]
+        args = self.args(d, shape[-1] if shape else 0)
+        layer = (make or self.ours)(*args)
+        generator = torch.Generator().manual_seed(d.rng.getrandbits(32))
+        params = layer.init(generator, dtype=d.dtype)
+        if not layer.layers:  # through more of them, few special values would leave all NaN
+            params = fdl.tree_map(lambda p: d.tensor(*p.shape), params)
+        return layer, self.theirs(*args), params, d.tensor(*shape)
+
+    def triples(self, rng: Random, make: Callable[..., fdl.Layer] | None = None) -> Triples:
+        """The value and all gradients, where the layer may be what `make` makes in its place."""
+        d = Draw(rng)
+        layer, module, params, x = self.drawn(d, make)
+        flat = fdl.to_state_dict(params)
+
+        def f(x: Tensor, *leaves: Tensor) -> Tensor:
+            return functional_call(module, dict(zip(flat, leaves, strict=True)), (x,))
+
+        their_y, their_pullback = autograd(f, x, *flat.values())
+        gy = d.tensor(*their_y.shape)
+        their_gx, *their_grads = their_pullback(gy)
+        with torch.inference_mode(rng.random() < 0.5):  # some layers have a way of their own there
+            gy = copied(gy)
+            y, pullback = layer.vjp(params, x)
+            yield "apply", layer.apply(params, x), their_y
+            yield "y", y, their_y
+            grads, gx = pullback(gy)
+            assert gx is not None
+            yield "gx", gx, their_gx
+            grads, without = (fdl.to_state_dict(g) for g in (grads, pullback(gy, wrt_input=False)[0]))
+            for (name, grad), theirs in zip(grads.items(), their_grads, strict=True):
+                yield name, grad, theirs
+                yield f"{name}, wrt_input=False", without[name], theirs
+
+
+@dataclass(frozen=True)
+class LossCase:
+    """A loss.
+
+    Attributes:
+        ours: Its constructor.
+        theirs: The constructor of PyTorch's module, which takes the same arguments.
+        primals: Draws a prediction and a target.
+    """
+
+    ours: Callable[..., fdl.Loss]
+    theirs: Callable[..., nn.Module]
+    primals: Callable[[Draw], tuple[Tensor, Tensor]]
+
+    def drawn(
+        self, d: Draw, make: Callable[..., fdl.Loss] | None = None
+    ) -> tuple[fdl.Loss, nn.Module, Tensor, Tensor]:
+        """The loss, or what `make` makes in its place, PyTorch's module, y and t."""
+        return (make or self.ours)(), self.theirs(), *self.primals(d)
+
+    def triples(self, rng: Random, make: Callable[..., fdl.Loss] | None = None) -> Triples:
+        """The value and the gradient, where the loss may be what `make` makes in its place."""
+        loss, module, y, t = self.drawn(Draw(rng), make)
+        their_value, their_pullback = autograd(lambda y: module(y, t), y)
+        (their_gy,) = their_pullback()
+        with torch.inference_mode(rng.random() < 0.5):
+            value, pullback = loss.vjp(y, t)
+            yield "apply", loss.apply(y, t), their_value
+            yield "value", value, their_value
+            yield "gy", pullback(), their_gy
+
+
+@dataclass(frozen=True)
+class OptimizerCase:
+    """An optimizer.
+
+    Attributes:
+        ours: A step.
+        theirs: The constructor of PyTorch's.
+    """
+
+    ours: Callable[..., fdl.Params]
+    theirs: Callable[..., torch.optim.Optimizer]
+
+    def triples(self, rng: Random, make: Callable[..., fdl.Params] | None = None) -> Triples:
+        """A step of a parameter, which may be that of `make`."""
+        d = Draw(rng)
+        shape, lr = [*d.batch(), rng.choice(SIZES)], rng.choice((0.0, 0.1, 1.0, 3.7))
+        p, g = d.tensor(*shape).clone(), d.tensor(*shape)
+        leaf = p.clone().requires_grad_()
+        leaf.grad = g
+        self.theirs([leaf], lr).step()
+        step = make or self.ours
+        yield "number", step({"p": p}, {"p": g}, lr)["p"], leaf.detach()
+        # A tensor as lr rounds alike where PyTorch vectorizes in full precision.
+        if lr and d.dtype.itemsize > 2 and p.stride() == g.stride():
+            lr = torch.tensor(lr, dtype=torch.float64)
+            yield "tensor", step({"p": p}, {"p": g}, lr)["p"], leaf.detach()
+
+
+# What to draw
+
+
+def linear_args(d: Draw, features: int) -> tuple[Any, ...]:
+    """With a bias or without."""
+    return features, d.size(), d.rng.random() < 0.7
+
+
+def network_args(d: Draw, features: int, depth: int = 0) -> tuple[Any, ...]:
+    """Up to five layers and their arguments, sequentials among them."""
+    network: list[tuple[str, tuple[Any, ...]]] = []
+    for _ in range(d.rng.randrange(6)):
+        name = d.rng.choice([*LAYERS])
+        if name != "sequential":
+            args = LAYERS[name].args(d, features)
+        elif depth < 3:
+            args = network_args(d, features, depth + 1)
+        else:
+            continue
+        network.append((name, args))
+        layer = LAYERS[name].ours(*args)
+        x = torch.empty(1, features, device="meta")
+        features = layer.apply(layer.init(device="meta"), x).shape[-1]
+    return tuple(network)
+
+
+def alike(d: Draw) -> tuple[Tensor, Tensor]:
+    """Two tensors of one shape."""
+    shape = d.shape()
+    return d.tensor(*shape), d.tensor(*shape)
+
+
+LAYERS = {
+    "linear": LayerCase(fdl.linear, nn.Linear, linear_args),
+    "relu": LayerCase(fdl.relu, nn.ReLU),
+    "tanh": LayerCase(fdl.tanh, nn.Tanh),
+    "sequential": LayerCase(
+        lambda *network: fdl.sequential(*(LAYERS[name].ours(*args) for name, args in network)),
+        lambda *network: nn.Sequential(*(LAYERS[name].theirs(*args) for name, args in network)),
+        network_args,
+    ),
+}
+LOSSES = {"mse": LossCase(fdl.mse, nn.MSELoss, alike)}
+OPTIMIZERS = {"sgd": OptimizerCase(fdl.sgd, torch.optim.SGD)}
+
+
+def step_of_network(rng: Random) -> Triples:
+    """A step of a network, by the core and by compat."""
+    d = Draw(rng)
+    a = d.size()
+    network, seed = network_args(d, a), rng.getrandbits(32)
+
+    def modules(network: Any) -> compat.Module:
+        return compat.Sequential(
+            *(
+                modules(args)
+                if name == "sequential"
+                else getattr(compat, LAYERS[name].theirs.__name__)(*args)
+                for name, args in network
+            )
+        )
+
+    with default_dtype(d.dtype):
+        torch.manual_seed(seed)
+        theirs = LAYERS["sequential"].theirs(*network)
+        torch.manual_seed(seed)
+        stateful = modules(network)
+        torch.manual_seed(seed)
+        model = LAYERS["sequential"].ours(*network)
+        params = model.init()
+
+    x = d.tensor(*d.batch(), a)
+    parameters = [*theirs.parameters()]
+    inputs = [x.detach().requires_grad_(), *parameters]
+    outputs = theirs(inputs[0])
+    t = d.tensor(*outputs.shape)
+    their_loss = nn.MSELoss()(outputs, t)
+    their_gx, *their_grads = torch.autograd.grad(their_loss, inputs, retain_graph=True)
+    y, pullback = model.vjp(params, x)
+    loss, loss_pullback = fdl.mse().vjp(y, t)
+    grads, gx = pullback(loss_pullback())
+    assert gx is not None
+    yield "core: loss", loss, their_loss.detach()
+    yield "core: gx", gx, their_gx
+    for (name, g), their_grad in zip(fdl.to_state_dict(grads).items(), their_grads, strict=True):
+        yield f"core: gradient of {name}", g, their_grad
+
+    for p in parameters:
+        p.grad = torch.zeros_like(p)  # where compat starts from
+    for _ in range(2):  # gradients accumulate
+        their_loss.backward(retain_graph=True)
+        criterion = compat.MSE()
+        yield "compat: loss", criterion(stateful(x), t), their_loss.detach()
+        yield "compat: gx", stateful.backward(criterion.backward()), their_gx
+    for grad, p in zip(stateful.grads(), parameters, strict=True):
+        assert p.grad is not None
+        yield "compat: accumulated gradient", grad, p.grad
+
+    if parameters:
+        torch.optim.SGD(parameters, 0.1).step()
+    compat.SGD(stateful.parameters(), stateful.grads(), 0.1).step()
+    for p, their_p in zip(stateful.parameters(), parameters, strict=True):
+        yield "compat: parameter after a step", p, their_p.detach()
+
+
+@contextmanager
+def default_dtype(dtype: torch.dtype) -> Generator[None]:
+    """Makes dtype the one that torch draws in."""
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(dtype)
+    try:
+        yield
+    finally:
+        torch.set_default_dtype(before)
+
+
+CASES: dict[str, Callable[..., Triples]] = {
+    name: case.triples for name, case in {**LAYERS, **LOSSES, **OPTIMIZERS}.items()
+} | {"network": step_of_network}

@@ -1,0 +1,130 @@
+"""PyTorch's transforms apply as they are, to every layer.
+
+Their matrix products are batched or fused ones, which round otherwise: float64 with torch's default
+tolerance of 1e-7, a billion roundings, tells that from a wrong gradient.
+"""
+
+from typing import Any
+
+import pytest
+import torch
+from cases import LAYERS, LOSSES, small
+from torch import Tensor, nn
+from torch.func import functional_call
+
+import functional_dl as fdl
+
+assert_close = torch.testing.assert_close
+MODELS = [*LAYERS, *["sequential"] * 2]
+
+
+@pytest.fixture(params=enumerate(MODELS), ids=lambda p: f"{p[1]}-{p[0]}")
+def drawn(request: pytest.FixtureRequest) -> tuple[Any, ...]:
+    """A layer behind a linear one, PyTorch's, params, x and t."""
+    seed, name = request.param
+    d = small(seed)
+    layer, module, params, x = LAYERS[name].drawn(d)
+    a = x.shape[-1]
+    params = {"0": {"weight": d.tensor(a, a), "bias": d.tensor(a)}, "1": params}
+    model, module = fdl.sequential(fdl.linear(a, a), layer), nn.Sequential(nn.Linear(a, a), module)
+    return model, module, params, x, d.tensor(*model.apply(params, x).shape)
+
+
+@pytest.mark.parametrize("inference", [False, True])
+class TestVmap:
+    """`torch.vmap`."""
+
+    def test_over_seeds_and_learning_rates(self, drawn: Any, inference: bool) -> None:
+        model, _, params, x, t = drawn
+        f = fdl.value_and_grad(model, fdl.mse())
+
+        def step(params: fdl.Params, lr: float | Tensor) -> tuple[Tensor, fdl.Params]:
+            loss, grads = f(params, x, t)
+            return loss, fdl.sgd(params, grads, lr)
+
+        members = [fdl.tree_map(lambda p, n=n: p + n, params) for n in range(3)]
+        lrs = torch.tensor([0.1, 0.5, 1.0], dtype=torch.float64)
+        with torch.inference_mode(inference):
+            together = torch.vmap(step)(fdl.stack(members), lrs)
+            for i, ours in enumerate(fdl.unstack(together)):
+                assert_close(ours, step(members[i], lrs[i].item()))
+
+    def test_over_samples_gives_gradients_that_average_to_the_batchs(
+        self, drawn: Any, inference: bool
+    ) -> None:
+        model, _, params, x, t = drawn
+        f = fdl.value_and_grad(model, fdl.mse())
+        with torch.inference_mode(inference):
+            each = torch.vmap(f, in_dims=(None, 0, 0))(params, x, t)
+            assert_close(fdl.tree_map(lambda g: g.mean(0), each), f(params, x, t))
+
+    def test_over_cotangents_gives_the_jacobian(self, drawn: Any, inference: bool) -> None:
+        model, _, params, x, _ = drawn
+        with torch.inference_mode(inference):
+            y, pullback = model.vjp(params, x[0])
+            basis = torch.eye(y.numel(), dtype=y.dtype).view(-1, *y.shape)
+            grads, gx = torch.vmap(pullback)(basis)
+        theirs = torch.func.jacrev(model.apply, (0, 1))(params, x[0])
+        assert_close((grads, gx), theirs)
+
+
+@pytest.mark.compiles
+def test_compile_traces_a_step_as_one_graph(drawn: Any) -> None:
+    model, _, params, x, t = drawn
+    f = fdl.value_and_grad(model, fdl.mse())
+
+    def step(params: fdl.Params, x: Tensor, t: Tensor) -> fdl.Params:
+        return fdl.sgd(params, f(params, x, t)[1], 0.1)
+
+    torch.compiler.reset()
+    with torch.inference_mode():
+        compiled = torch.compile(step, fullgraph=True, backend="eager")
+        assert_close(compiled(params, x, t), step(params, x, t))
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.jit.script:DeprecationWarning")
+def test_jvp_through_the_gradient_is_the_hessian_vector_product(drawn: Any) -> None:
+    model, module, params, x, t = drawn
+    f, params = fdl.value_and_grad(model, fdl.mse()), fdl.tree_map(torch.clone, params)
+    vector = fdl.tree_map(lambda p: p.flip(0) + 1, params)
+    with torch.inference_mode():  # which jvp leaves for its time
+        _, ours = torch.func.jvp(lambda p: f(p, x, t)[1], (params,), (vector,))
+
+    def slope(weights: dict[str, Tensor]) -> Tensor:
+        def loss(weights: dict[str, Tensor]) -> Tensor:
+            return nn.functional.mse_loss(functional_call(module, weights, (x,)), t)
+
+        grads = torch.func.grad(loss)(weights)
+        return sum((grads[k] * v).sum() for k, v in fdl.to_state_dict(vector).items())
+
+    # Twice differentiated, the products come in another order: float64's default tolerance.
+    theirs = torch.func.grad(slope)(fdl.to_state_dict(params))
+    assert_close(fdl.to_state_dict(ours), theirs)
+
+
+@pytest.mark.parametrize("inference", [False, True])
+@pytest.mark.parametrize("name", LOSSES)
+def test_vmap_over_samples_of_a_loss_is_each_samples(name: str, inference: bool) -> None:
+    loss, _, y, t = LOSSES[name].drawn(small(0))
+
+    def both(y: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
+        value, pullback = loss.vjp(y, t)
+        return value, pullback()
+
+    with torch.inference_mode(inference):
+        together = torch.vmap(both)(y, t)
+        for i, ours in enumerate(fdl.unstack(together)):
+            assert_close(ours, both(y[i], t[i]))
+
+
+@pytest.mark.compiles
+@pytest.mark.parametrize("name", LOSSES)
+def test_compile_traces_a_loss_as_one_graph(name: str) -> None:
+    loss, _, y, t = LOSSES[name].drawn(small(0))
+
+    def both(y: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
+        value, pullback = loss.vjp(y, t)
+        return value, pullback()
+
+    torch.compiler.reset()
+    assert_close(torch.compile(both, fullgraph=True, backend="eager")(y, t), both(y, t))
