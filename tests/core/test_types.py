@@ -11,7 +11,6 @@ import pytest
 import torch
 
 
-
 @pytest.fixture(scope="module")
 def fdl() -> Iterator[ModuleType]:
     """functional_dl, imported anew with its annotations checked at every call."""
