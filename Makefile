@@ -37,7 +37,7 @@ page-test: playground/dist/ready  ## run its tests in headless Chromium
 	@cd playground && CHROMIUM=$$(command -v chromium) npm run --silent test
 
 test: .venv/test.ready  ## run the tests
-	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --dist worksteal $(ARGS)
+	@OMP_NUM_THREADS=1 OMP_WAIT_POLICY=passive $(BIN)/python -m pytest --numprocesses auto --dist worksteal $(ARGS)
 
 check: .venv/check.ready  ## check format, lint and types
 	@$(BIN)/ruff format --check

@@ -191,7 +191,9 @@ class LayerCase:
             grads, gx = pullback(gy)
             assert gx is not None
             yield "gx", gx, their_gx
-            grads, without = (fdl.to_state_dict(g) for g in (grads, pullback(gy, wrt_input=False)[0]))
+            grads, without = (
+                fdl.to_state_dict(g) for g in (grads, pullback(gy, wrt_input=False)[0])
+            )
             for (name, grad), theirs in zip(grads.items(), their_grads, strict=True):
                 yield name, grad, theirs
                 yield f"{name}, wrt_input=False", without[name], theirs

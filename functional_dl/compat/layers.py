@@ -6,22 +6,38 @@ import torch
 from torch import Tensor
 
 import functional_dl as fdl
+from functional_dl._errors import not_like
+from functional_dl._guard import unguarded
 
 from .module import Module
 
 
 class LayerModule(Module):
-    """A layer with its parameters, their gradients and the pullback of the last forward."""
+    """A layer with its parameters, their gradients and what the last forward has kept."""
 
     def __init__(self, layer: fdl.Layer) -> None:
-        self._vjp = layer.vjp
+        self._layer = layer
+        self._maths = unguarded(layer)
         self._params = layer.init()
         self._grads = {name: torch.zeros_like(p) for name, p in self._params.items()}
-        self._pullback: fdl.Pullback | None = None
+        self._kept: tuple[fdl.Pullback, torch.dtype, torch.Size] | None = None
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether no subclass has a way there or back of its own."""
+        own = type(self)
+        return own.forward is LayerModule.forward and own.backward is LayerModule.backward
 
     def forward(self, x: Tensor) -> Tensor:
         """The layer's output for x."""
-        y, self._pullback = self._vjp(self._params, x)
+        y, pullback = self._layer.vjp(self._params, x)
+        self._kept = pullback, y.dtype, y.shape
+        return y
+
+    def forward_unchecked(self, x: Tensor) -> Tensor:
+        """As forward, for an x that needs no check."""
+        y, pullback = self._maths(self._params, x)
+        self._kept = pullback, y.dtype, y.shape
         return y
 
     def backward(self, gy: Tensor) -> Tensor | None:
@@ -29,10 +45,16 @@ class LayerModule(Module):
 
         Raises:
             RuntimeError: There was no forward.
+            ValueError: gy has another shape than the output.
+            TypeError: gy has another dtype than the output.
         """
-        if self._pullback is None:
-            raise RuntimeError(f"{type(self).__name__}.backward: expected a forward before it")
-        grads, gx = self._pullback(gy)
+        name = type(self).__name__
+        if self._kept is None:
+            raise RuntimeError(f"{name}.backward: expected a forward before it")
+        pullback, dtype, shape = self._kept
+        if gy.dtype is not dtype or gy.shape != shape:
+            raise not_like(f"{name}.backward", "the cotangent", gy, dtype, shape)
+        grads, gx = pullback(gy)
         for name, grad in self._grads.items():
             grad.add_(grads[name])
         return gx

@@ -23,21 +23,37 @@ class Sequential(Module):
             if not isinstance(module, Module):
                 raise TypeError(f"Sequential: expected module {i} to be a Module, got {module!r}")
         self._modules = modules
-        # Whether the way back is all our own: somebody else's may want autograd.
-        self._plain = bool(modules) and all(
-            type(m).backward is LayerModule.backward or (type(m) is Sequential and m._plain)
-            for m in modules
-        )
+        # The modules, if all are our own: somebody else's way back may want autograd.
+        self._own = [m for m in modules if isinstance(m, (LayerModule, Sequential)) and m.is_plain]
+        if len(self._own) < len(modules):
+            self._own = []
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether it goes there and back through modules of our own alone, and as they do."""
+        return type(self) is Sequential and bool(self._own)
 
     def forward(self, x: Any) -> Any:
         """Through the modules in order."""
+        if self.is_plain:
+            try:
+                if x.is_floating_point():
+                    return self.forward_unchecked(x)
+            except Exception:  # told below, by the module at fault
+                pass
         for module in self._modules:
             x = module(x)
         return x
 
+    def forward_unchecked(self, x: Tensor) -> Tensor:
+        """As forward, for modules that are all our own and an x that needs no check."""
+        for module in self._own:
+            x = module.forward_unchecked(x)
+        return x
+
     def backward(self, gy: Any) -> Any:
         """Through the modules in reverse; returns the gradient of the first one's input."""
-        if self._plain and not torch.is_inference_mode_enabled():
+        if self.is_plain and not torch.is_inference_mode_enabled():
             with torch.inference_mode():  # a tenth of a step faster
                 gy = self.backward(gy)
             return gy.clone()  # what comes out is an ordinary tensor

@@ -47,6 +47,7 @@ def sequential(*layers: Layer) -> Maths:
         def pullback(gy: Float[Tensor, "*B"], *, wrt_input: bool = True) -> Cotangents:
             grads: Params = dict.fromkeys(named)  # keeps the order of construction
             gx: Any = gy
+            del gy  # gx alone holds a cotangent, and only until the next one is there
             for k, pullback_of_f, shape in reversed(links):
                 wrt_x = wrt_input or k != "0"
                 grads[k], gx = pullback_of_f(gx, wrt_input=wrt_x)

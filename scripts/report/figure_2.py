@@ -13,7 +13,7 @@ CLASSES = {"outside": figures.OUTSIDE, "inside": figures.INSIDE}  # in the order
 
 def draw(trained: dict[Network, Trainer], points: Points) -> Figure:
     """The figure, with a panel for each network."""
-    figure, axes = plt.subplots(1, len(trained), squeeze=False, figsize=(10, 5.5))
+    figure, axes = plt.subplots(1, len(trained), squeeze=False, figsize=(10, 6))
     ticks = torch.linspace(0, 1, 201)
     grid = torch.cartesian_prod(ticks, ticks)
     classes = points.targets.argmax(1)

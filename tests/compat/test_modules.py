@@ -2,10 +2,10 @@
 
 import pytest
 import torch
-from cases import same_bits
 from torch import Tensor, nn
 
 import functional_dl as fdl
+from cases import same_bits
 from functional_dl.compat import MSE, SGD, Linear, Module, ReLU, Sequential, Tanh
 
 

@@ -7,6 +7,11 @@ from random import Random
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import Tensor, nn
+
+import functional_dl as fdl
 from cases import (
     DTYPES,
     LAYERS,
@@ -21,11 +26,6 @@ from cases import (
     same_trees,
     small,
 )
-from hypothesis import given
-from hypothesis import strategies as st
-from torch import Tensor, nn
-
-import functional_dl as fdl
 
 CASES = LAYERS | LOSSES
 RANDOMS = st.randoms(use_true_random=False)
@@ -156,9 +156,7 @@ def test_a_linears_init_rounds_as_torchs(a: int, dtype: torch.dtype) -> None:
     theirs = nn.Sequential(nn.Linear(a, 5, dtype=dtype), nn.Linear(5, 2, bias=False, dtype=dtype))
     model = fdl.sequential(fdl.linear(a, 5), fdl.linear(5, 2, bias=False))
     torch.manual_seed(3)
-    assert same_trees(
-        fdl.to_state_dict(model.init(dtype=dtype)), dict(theirs.state_dict())
-    )
+    assert same_trees(fdl.to_state_dict(model.init(dtype=dtype)), dict(theirs.state_dict()))
 
 
 @pytest.mark.parametrize("name", LAYERS)

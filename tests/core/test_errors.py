@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 import torch
-from cases import LAYERS, LOSSES, same_bits, small
 from torch import ones
 
 import functional_dl as fdl
+from cases import LAYERS, LOSSES, same_bits, small
 from functional_dl import compat
 
 pytestmark = pytest.mark.refuses
@@ -447,7 +447,10 @@ def test_every_layer_refuses_params_with_other_keys(drawn: Any) -> None:
         for wrong in (None, [], x):
             with pytest.raises(TypeError, match=f"{name}params to be a dict, got "):
                 call(wrong, x)
-        for wrong in (params | {"surplus": x}, *({k: params[k]} for k in params if len(params) > 1)):
+        for wrong in (
+            params | {"surplus": x},
+            *({k: params[k]} for k in params if len(params) > 1),
+        ):
             with pytest.raises(ValueError, match=f"{name}params with the keys .*, got "):
                 call(wrong, x)
 

@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from cases import LAYERS, LOSSES, small
 from in_onnx_runtime import fed, session, step_of
 from torch import Tensor
 
 import functional_dl as fdl
+from cases import LAYERS, LOSSES, small
 from functional_dl.export import export, to_onnx
 
 pytestmark = pytest.mark.compiles

@@ -66,9 +66,7 @@ def test_a_client_can_loop_by_name(name: str, files: Path) -> None:
 
 @pytest.mark.parametrize("name", NETWORKS)
 @pytest.mark.parametrize("kind", ["step", "steps"])
-def test_a_step_from_25_points_of_training_is_pythons(
-    name: str, kind: str, files: Path
-) -> None:
+def test_a_step_from_25_points_of_training_is_pythons(name: str, kind: str, files: Path) -> None:
     params, inputs, targets = start(name)
     step, file = step_of(NETWORKS[name]), session(files / f"{name}-{kind}.onnx")
     for i in range(25 * 40):
@@ -84,9 +82,7 @@ def test_a_step_from_25_points_of_training_is_pythons(
 
 
 @pytest.mark.parametrize("name", NETWORKS)
-def test_the_whole_training_is_that_of_the_steps_and_of_python(
-    name: str, files: Path
-) -> None:
+def test_the_whole_training_is_that_of_the_steps_and_of_python(name: str, files: Path) -> None:
     params, inputs, targets = start(name)
     file = session(files / f"{name}-steps.onnx")
     feed = fed(params, lr=np.float32(LR), inputs=inputs, targets=targets, steps=200)

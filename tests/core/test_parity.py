@@ -5,12 +5,12 @@ from random import Random
 
 import pytest
 import torch
-from cases import CASES, DTYPES, autograd, bits, same_bits
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
 import functional_dl as fdl
+from cases import CASES, DTYPES, autograd, bits, same_bits
 
 
 @pytest.mark.parametrize("name", CASES)

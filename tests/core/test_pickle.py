@@ -10,11 +10,11 @@ from typing import Any
 import joblib
 import pytest
 import torch
-from cases import LAYERS, LOSSES, same_trees, small
 from joblib.externals.loky import get_reusable_executor
 from torch import Tensor
 
 import functional_dl as fdl
+from cases import LAYERS, LOSSES, same_trees, small
 
 CASES = LAYERS | LOSSES
 
@@ -129,7 +129,9 @@ def test_joblibs_workers_take_a_model() -> None:
 
 def test_a_model_is_printed_as_its_network() -> None:
     assert str(MODEL) == repr(MODEL)
-    assert repr(MODEL) == """\
+    assert (
+        repr(MODEL)
+        == """\
 sequential(
   0: linear(2, 4)
   1: residual(factor=0.5
@@ -140,6 +142,7 @@ sequential(
   )
   2: relu()
 )"""
+    )
     assert repr(fdl.linear(2, 3, bias=False)) == "linear(2, 3, bias=False)"
     assert repr(fdl.sequential()) == "sequential()"
     assert [repr(loss) for loss in (fdl.mse(), sum_of_errors(2))] == ["mse()", "sum_of_errors(2)"]

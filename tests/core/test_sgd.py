@@ -4,12 +4,12 @@ from random import Random
 
 import pytest
 import torch
-from cases import Draw, same_bits
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
 import functional_dl as fdl
+from cases import Draw, same_bits
 
 
 def steps(t: Tensor) -> list[int]:

@@ -6,10 +6,10 @@ from typing import Any, NamedTuple
 
 import pytest
 import torch
-from cases import bits
 from torch import Tensor, ones, zeros
 
 import functional_dl as fdl
+from cases import bits
 
 Step = Callable[[Any, Any], tuple[Any, Any]]
 

@@ -7,12 +7,12 @@ from typing import Any
 import pytest
 import safetensors.torch
 import torch
-from cases import LAYERS, Draw, same_bits, same_trees
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
 import functional_dl as fdl
+from cases import LAYERS, Draw, same_bits, same_trees
 
 
 @pytest.mark.parametrize("name", LAYERS)
@@ -50,9 +50,7 @@ def test_what_is_loaded_and_saved_is_detached_and_shares_memory() -> None:
 
 def test_loading_and_summary_draw_no_random_number() -> None:
     def users() -> fdl.Layer:
-        def init(
-            generator: Any = None, *, dtype: Any = None, device: Any = None
-        ) -> fdl.Params:
+        def init(generator: Any = None, *, dtype: Any = None, device: Any = None) -> fdl.Params:
             weight = torch.empty(2, 3, dtype=dtype, device=device)
             return {"weight": weight.normal_(generator=generator), "bias": torch.rand(3)}
 

@@ -7,12 +7,12 @@ from typing import Any, NamedTuple
 
 import pytest
 import torch
-from cases import LAYERS, LOSSES, OPTIMIZERS, Draw, same_bits, same_trees
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor, ones, rand
 
 import functional_dl as fdl
+from cases import LAYERS, LOSSES, OPTIMIZERS, Draw, same_bits, same_trees
 
 
 class Counted:
@@ -58,7 +58,9 @@ def test_trains_as_step_does_to_the_bit_and_without_it(name: str, rng: Random) -
     model, _, params, x = LAYERS[name].drawn(d)
     t = d.tensor(*model.apply(params, x).shape)
     with torch.inference_mode(inference):
-        ours = theirs = fdl.tree_map(lambda p: p.clone(memory_format=torch.contiguous_format), params)
+        ours = theirs = fdl.tree_map(
+            lambda p: p.clone(memory_format=torch.contiguous_format), params
+        )
         step = Counted(training(model, donate=inference))
         traced = fdl.trace(step, ours, x, t)
         for _ in range(3):

@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 import torch
-from cases import LAYERS, LOSSES, small
 from torch import Tensor, nn
 from torch.func import functional_call
 
 import functional_dl as fdl
+from cases import LAYERS, LOSSES, small
 
 assert_close = torch.testing.assert_close
 MODELS = [*LAYERS, *["sequential"] * 2]

@@ -4,8 +4,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
-
 TESTS = Path(__file__).parents[1]
 CHECKED = "test_parity", "test_values", "test_users_layers", "test_state_dict", "test_sgd"
 WRONG = """
@@ -39,7 +37,9 @@ for call in (
 
 def run(*command: str) -> None:
     """Runs Python in a process of its own, where functional_dl is imported anew."""
-    run = subprocess.run([sys.executable, *command], cwd=TESTS.parent, capture_output=True, text=True)
+    run = subprocess.run(
+        [sys.executable, *command], cwd=TESTS.parent, capture_output=True, text=True
+    )
     assert run.returncode == 0, run.stdout + run.stderr
 
 

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 import torch
-from cases import autograd, same_trees
 from torch import Tensor, nn, ones, rand
 
 import functional_dl as fdl
+from cases import autograd, same_trees
 
 SGD = partial(fdl.sgd, lr=0.1)
 

@@ -10,12 +10,12 @@ from typing import Any
 
 import pytest
 import torch
-from cases import DTYPES, LAYERS, Draw, same_bits, same_trees
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
 import functional_dl as fdl
+from cases import DTYPES, LAYERS, Draw, same_bits, same_trees
 
 SGD = partial(fdl.sgd, lr=0.1)
 
@@ -229,9 +229,7 @@ class TestLayerByLayer:
     ) -> None:
         model, alive = MODELS[name], []
         state = [model.init()]
-        old = [
-            [*map(weakref.ref, fdl.tree_leaves(layer))] for layer in by_layer(name, state[0])
-        ]
+        old = [[*map(weakref.ref, fdl.tree_leaves(layer))] for layer in by_layer(name, state[0])]
 
         def update(params: fdl.Params, grads: fdl.Params) -> fdl.Params:
             alive.append([[p() is not None for p in layer] for layer in old])
@@ -421,7 +419,9 @@ def test_what_the_update_raises_gets_through_and_the_next_call_is_as_if_it_had_n
     f = fdl.value_and_update(model, fdl.mse(), update)
     with pytest.raises(ArithmeticError, match="no update of nothing"):
         f(params, X, T)
-    assert same_trees(f(params, X, T)[1], fdl.value_and_update(model, fdl.mse(), SGD)(params, X, T)[1])
+    assert same_trees(
+        f(params, X, T)[1], fdl.value_and_update(model, fdl.mse(), SGD)(params, X, T)[1]
+    )
 
 
 @pytest.mark.parametrize(
