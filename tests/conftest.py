@@ -35,16 +35,17 @@ UNCHECKED = {
 
 def pytest_configure(config: pytest.Config) -> None:
     """Registers the reasons not to run with annotations checked."""
-    for name, reason in UNCHECKED.items():
+    for name, reason in {**UNCHECKED, "checked": "needs annotations checked"}.items():
         config.addinivalue_line("markers", f"{name}: {reason}")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leaves out what can't be run with annotations checked, if they are."""
-    if config.getoption("--jaxtyping-packages", None):
-        unchecked = [item for item in items if any(map(item.get_closest_marker, UNCHECKED))]
-        config.hook.pytest_deselected(items=unchecked)
-        items[:] = [item for item in items if item not in unchecked]
+    """Leaves out what can't be run with annotations checked, or without."""
+    checked = config.getoption("--jaxtyping-packages", None)
+    unfit = UNCHECKED if checked else ["checked"]
+    left_out = [item for item in items if any(map(item.get_closest_marker, unfit))]
+    config.hook.pytest_deselected(items=left_out)
+    items[:] = [item for item in items if item not in left_out]
 
 
 @pytest.fixture(params=[1, 2], ids=["1-thread", "2-threads"])

@@ -140,7 +140,7 @@ def test_javascript_trains_as_python(
 ) -> None:
     step = step_of(NETWORKS[name])
     params, inputs, targets = start(name)
-    steps = 5000 if (name, kind) == ("Tanh", "steps") else 1000
+    steps = 5000 if (name, kind) == ("Tanh", "steps") else 400
     task = {
         "file": str(files / f"{name}-{kind}.onnx"),
         "lr": LR,

@@ -2,52 +2,65 @@
 
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
-TESTS = Path(__file__).parents[1]
-CHECKED = "test_parity", "test_values", "test_users_layers", "test_state_dict", "test_sgd"
-WRONG = """
-import jaxtyping, pytest, torch
-jaxtyping.install_import_hook("functional_dl", "beartype.beartype").__enter__()
+import jaxtyping
+import pytest
+import torch
+
 import functional_dl as fdl
 from functional_dl import compat
 from functional_dl.layers import _linear
 
-x = torch.ones(4, 3)
-_linear.affine = lambda x, weight, bias: x[0]
-for call in (
-    lambda: fdl.linear("3", 2),
-    lambda: fdl.linear(3, 2).init(3),
-    lambda: fdl.sgd({}, {}, None),
-    lambda: fdl.sequential(fdl.relu),
-    lambda: fdl.value_and_grad(fdl.relu(), fdl.mse())({}, x, [1.0]),
-    lambda: fdl.value_and_update(fdl.relu(), fdl.mse(), None),
-    lambda: fdl.value_and_grad(fdl.relu(), fdl.relu()),
-    lambda: fdl.summary(fdl.relu(), None),
-    lambda: compat.Linear(3, 2).forward(None),
-    lambda: fdl.layer(lambda: fdl.relu())(),
-    lambda: fdl.trace(3),
-    lambda: fdl.scan(3, x, x),
-    lambda: fdl.linear(3, 2).vjp(fdl.linear(3, 2).init(), x),  # whose Y lacks a dimension
-):
-    with pytest.raises((jaxtyping.TypeCheckError, TypeError), match="Type-check error"):
-        call()
-"""
+CORE = Path(__file__).parent
+FILES = "types", "parity", "values", "users_layers", "state_dict", "sgd"
 
 
-def run(*command: str) -> None:
-    """Runs Python in a process of its own, where functional_dl is imported anew."""
+@pytest.mark.long
+def test_annotations_hold_where_they_are_checked() -> None:
+    """In a process of its own, where functional_dl is imported with checks."""
+    files = [CORE / f"test_{name}.py" for name in FILES]
+    checked = "--jaxtyping-packages=functional_dl,beartype.beartype", "--hypothesis-profile=checked"
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *checked]
     run = subprocess.run(
-        [sys.executable, *command], cwd=TESTS.parent, capture_output=True, text=True
+        [*command, *files, CORE.with_name("compat")],
+        cwd=CORE.parents[1],
+        capture_output=True,
+        text=True,
     )
     assert run.returncode == 0, run.stdout + run.stderr
 
 
-def test_right_calls_pass() -> None:
-    files = [str(TESTS / "core" / f"{name}.py") for name in CHECKED]
-    checked = "--jaxtyping-packages=functional_dl,beartype.beartype", "--hypothesis-profile=checked"
-    run("-m", "pytest", "-q", "-p", "no:cacheprovider", *checked, *files, str(TESTS / "compat"))
+X = torch.ones(4, 3)
 
 
-def test_wrong_calls_are_told() -> None:
-    run("-c", WRONG)
+@pytest.mark.checked
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda: fdl.linear("3", 2),
+        lambda: fdl.linear(3, 2).init(3),
+        lambda: fdl.sgd({}, {}, None),
+        lambda: fdl.sequential(fdl.relu),
+        lambda: fdl.value_and_grad(fdl.relu(), fdl.mse())({}, X, [1.0]),
+        lambda: fdl.value_and_grad(fdl.relu(), fdl.relu()),
+        lambda: fdl.value_and_update(fdl.relu(), fdl.mse(), None),
+        lambda: fdl.summary(fdl.relu(), None),
+        lambda: fdl.layer(lambda: fdl.relu())(),
+        lambda: fdl.trace(3),
+        lambda: fdl.scan(3, X, X),
+        lambda: compat.Linear(3, 2).forward(None),
+    ],
+)
+def test_wrong_calls_are_told(call: Callable[[], object]) -> None:
+    with pytest.raises((jaxtyping.TypeCheckError, TypeError), match="Type-check error"):
+        call()
+
+
+@pytest.mark.checked
+def test_a_y_of_a_wrong_shape_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_linear, "affine", lambda x, weight, bias: x[0])
+    layer = fdl.linear(3, 2)
+    with pytest.raises(jaxtyping.TypeCheckError, match="Type-check error"):
+        layer.vjp(layer.init(), X)
