@@ -140,7 +140,7 @@ def test_javascript_trains_as_python(
 ) -> None:
     step = step_of(NETWORKS[name])
     params, inputs, targets = start(name)
-    steps = 5000 if (name, kind) == ("Tanh", "steps") else 400
+    steps = 5000 if (name, kind) == ("Tanh", "steps") else 500
     task = {
         "file": str(files / f"{name}-{kind}.onnx"),
         "lr": LR,
@@ -151,7 +151,7 @@ def test_javascript_trains_as_python(
     ours, new = [], []
     with torch.inference_mode():
         for i in range(steps):
-            if i % (steps // 25) == 0:  # whose batch is the first, with which training begins
+            if i % (steps // 25) == 0:  # so the batch is the first, as training begins with
                 task["starts"].append({"params": plain(params), "first": 0, "steps": 1})
             params, loss = step(params, inputs[i % 10], targets[i % 10], LR)
             ours.append(loss.item())
