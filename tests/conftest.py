@@ -6,20 +6,28 @@ annotations at every call; what cannot run so is left out.
 
 import os
 from collections.abc import Iterator
+from functools import partial
 
 import hypothesis
 import pytest
 import torch
 
-hypothesis.settings.register_profile("local", deadline=None)
-hypothesis.settings.register_profile("ci", deadline=None, derandomize=True)
-hypothesis.settings.register_profile(  # what fails is enough, it needn't be small
-    "mutants", deadline=None, derandomize=True, database=None, phases=[hypothesis.Phase.generate]
+register = partial(hypothesis.settings.register_profile, deadline=None)
+register("local", max_examples=40)
+register("ci", max_examples=40, derandomize=True)
+register("checked", max_examples=3, derandomize=True)
+register(  # what fails is enough, it needn't be small
+    "mutants",
+    max_examples=40,
+    derandomize=True,
+    database=None,
+    phases=[hypothesis.Phase.generate],
 )
 hypothesis.settings.load_profile("ci" if "CI" in os.environ else "local")
 
 UNCHECKED = {
     "compiles": "compiles or exports; the checks of annotations can't be",
+    "long": "takes thousands of calls, each of which takes fifty times as long",
     "memory": "looks at what is kept, which the checks of annotations keep longer",
     "refuses": "expects our errors for what annotations rule out",
 }

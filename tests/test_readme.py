@@ -1,9 +1,14 @@
-"""The README's code runs as it stands, and its commands exist."""
+"""The README's code runs as it stands, and its commands, links and names are there.
+
+A block of code is found by the word after its language; the test that runs it has it in its name.
+"""
 
 import re
 import subprocess
+import venv
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -11,43 +16,108 @@ import functional_dl as fdl
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
-EXAMPLES = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+BLOCKS = re.findall(r"^```(.*)\n((?s:.*?))^```$", README, re.MULTILINE)
+EXAMPLES = {info.split()[1]: code for info, code in BLOCKS if info.startswith("python ")}
+COMMANDS = "".join(code for info, code in BLOCKS if info == "sh")
+
+Capture = pytest.CaptureFixture[str]
 
 
-def printed(example: str, capsys: pytest.CaptureFixture[str]) -> str:
+def printed(example: str, capsys: Capture) -> str:
     torch.manual_seed(0)
-    exec(example, {})
+    exec(compile(example, "README.md", "exec"), {"__name__": "readme"})
     return capsys.readouterr().out
 
 
-@pytest.mark.parametrize("example", EXAMPLES[:2], ids=["functional", "compat"])
-def test_an_example_learns_as_it_stands(example: str, capsys: pytest.CaptureFixture[str]) -> None:
-    wrong = float(re.fullmatch(r"loss [\d.]+, ([\d.]+)% wrong\n", printed(example, capsys))[1])
-    assert wrong < 20  # of the half that a guess gets wrong
+def test_every_block_of_code_is_run() -> None:
+    assert len(EXAMPLES) == README.count("```python")
+    assert len(BLOCKS) == len(EXAMPLES) + README.count("```sh")
+    for kind in EXAMPLES:
+        assert any(kind in name.split("_") for name in globals() if name.startswith("test")), kind
 
 
-def test_many_networks_learn_at_once(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    # What it compiles to is another test's: tests/test_stacked.py.
+def learns(kind: str, capsys: Capture) -> bool:
+    wrong = re.fullmatch(r"loss [\d.]+, ([\d.]+)% wrong\n", printed(EXAMPLES[kind], capsys))[1]
+    return float(wrong) < 20  # of the half that a guess gets wrong
+
+
+def test_functional_learns_as_it_stands(capsys: Capture) -> None:
+    assert learns("functional", capsys)
+
+
+def test_compat_learns_as_it_stands(capsys: Capture) -> None:
+    assert learns("compat", capsys)
+
+
+def test_own_layer_is_one_and_is_printed_with_the_others(capsys: Capture) -> None:
+    said = printed(EXAMPLES["own"], capsys)
+    assert said.splitlines() == [
+        "sequential(",
+        "  0: linear(2, 25)",
+        "  1: tanh()",
+        "  2: scale(25)",
+        "  3: linear(25, 2)",
+        ")",
+    ]
+
+
+def test_many_networks_learn_at_once(capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
+    # What it compiles to is another test's: tests/core/test_stacked.py.
     monkeypatch.setattr(torch, "compile", lambda f, **_: f)
-    short = EXAMPLES[2].replace("range(200)", "range(20)")
+    short = EXAMPLES["many"].replace("range(200)", "range(20)")
     losses = re.fullmatch(r"losses from ([\d.]+) to ([\d.]+)\n", printed(short, capsys))
     least, most = map(float, losses.groups())
     assert least < 0.15 < most  # the learning rates make a difference
 
 
-def test_the_checker_catches_the_slip(capsys: pytest.CaptureFixture[str]) -> None:
+def test_traced_step_is_shown_line_by_line(capsys: Capture) -> None:
+    code = printed(EXAMPLES["traced"], capsys)
+    assert code.startswith("def forward(self, weight_0, bias_1,")
+    assert code.count("torch.sub(") == 4  # each parameter's update
+    assert "relu" in code
+
+
+@pytest.fixture
+def bare(tmp_path: Path) -> Path:
+    """A Python that has ONNX Runtime, NumPy and what they need, and nothing else."""
+    home = tmp_path / "bare"
+    venv.create(home)
+    site = next(home.glob("lib/python*/site-packages"))
+    for module in ("flatbuffers", "google", "numpy", "numpy.libs", "onnxruntime", "packaging"):
+        package = Path(np.__file__).parent.parent / module
+        if package.exists():
+            (site / module).symlink_to(package)
+    return home / "bin" / "python"
+
+
+def test_export_and_client_need_numpy_and_onnxruntime_only_to_train(
+    bare: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture
+) -> None:
+    client = EXAMPLES["client"]
+    assert len([*filter(None, client.splitlines())]) <= 15
+    monkeypatch.chdir(tmp_path)
+    printed(EXAMPLES["export"], capsys)
+    no_torch = subprocess.run([bare, "-c", "import torch"], capture_output=True, text=True)
+    assert "No module named 'torch'" in no_torch.stderr
+    run = subprocess.run([bare, "-c", client], capture_output=True, text=True, check=True)
+    assert float(re.fullmatch(r"loss ([\d.]+)\n", run.stdout)[1]) < 0.1
+
+
+def test_checker_catches_the_slip(capsys: Capture) -> None:
     said = "check_vjp: 6, not the derivative: x[0, 0]: analytic"
-    assert printed(EXAMPLES[-1], capsys).startswith(said)
+    assert printed(EXAMPLES["checker"], capsys).startswith(said)
 
 
 def test_its_commands_and_links_are_there() -> None:
     listed = subprocess.run(["make", "help"], cwd=ROOT, capture_output=True, text=True, check=True)
-    for command in re.findall(r"^make (\w+)", README, re.MULTILINE):
-        assert re.search(rf"^{command}\b", listed.stdout, re.MULTILINE)
-    for link in re.findall(r"\]\(([^)]+)\)", README):
-        assert (ROOT / link).exists()
+    commands = re.findall(r"^make ([\w-]+)", README, re.MULTILINE)
+    commands += re.findall(r"`make ([\w-]+)", README)
+    for command in commands:
+        assert re.search(rf"^{command} ", listed.stdout, re.MULTILINE), command
+    for file in re.findall(r"scripts/[\w/]+\.py", COMMANDS):
+        assert (ROOT / file).exists()
+    for link in re.findall(r"\]\((?!https:)([^)]+)\)", README):
+        assert (ROOT / link).exists(), link
 
 
 def test_what_it_names_is_there() -> None:

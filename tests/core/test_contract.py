@@ -7,7 +7,7 @@ from random import Random
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
@@ -37,7 +37,6 @@ def cotangents(name: str, d: Draw, y: Tensor) -> list[Tensor]:
 
 
 @pytest.mark.parametrize("name", CASES)
-@settings(max_examples=20)
 @given(rng=RANDOMS)
 def test_a_pullback_gives_the_same_again_whatever_came_between(name: str, rng: Random) -> None:
     d = Draw(rng)
@@ -52,7 +51,6 @@ def test_a_pullback_gives_the_same_again_whatever_came_between(name: str, rng: R
 
 
 @pytest.mark.parametrize("name", CASES)
-@settings(max_examples=20)
 @given(rng=RANDOMS)
 def test_nothing_passed_in_is_changed(name: str, rng: Random) -> None:
     d = Draw(rng)
@@ -67,7 +65,6 @@ def test_nothing_passed_in_is_changed(name: str, rng: Random) -> None:
 
 
 @pytest.mark.parametrize("name", OPTIMIZERS)
-@settings(max_examples=20)
 @given(rng=RANDOMS)
 def test_an_optimizer_changes_nothing(name: str, rng: Random) -> None:
     d = Draw(rng)
@@ -79,6 +76,7 @@ def test_an_optimizer_changes_nothing(name: str, rng: Random) -> None:
     assert same_trees([params, grads], before)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", CASES)
 @pytest.mark.parametrize("seed", range(3))
 def test_its_gradient_is_its_derivative(name: str, seed: int) -> None:
@@ -87,7 +85,6 @@ def test_its_gradient_is_its_derivative(name: str, seed: int) -> None:
 
 
 @pytest.mark.parametrize("name", LAYERS)
-@settings(max_examples=10)
 @given(rng=RANDOMS)
 def test_without_wrt_input_there_is_no_input_gradient(name: str, rng: Random) -> None:
     d = Draw(rng)

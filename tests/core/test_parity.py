@@ -15,13 +15,14 @@ from cases import CASES, DTYPES, autograd, bits, same_bits
 
 @pytest.mark.parametrize("name", CASES)
 @pytest.mark.usefixtures("threads")
-@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(rng=st.randoms(use_true_random=False))
 def test_equals_autograd_in_every_bit(name: str, rng: Random) -> None:
     for what, ours, theirs in CASES[name](rng):
         assert same_bits(ours, theirs), what
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("transposed", ["input", "weight"])
 def test_equals_autograd_where_a_factor_is_laid_out_by_columns(

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import safetensors.torch
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
@@ -16,7 +16,6 @@ from cases import LAYERS, Draw, same_bits, same_trees
 
 
 @pytest.mark.parametrize("name", LAYERS)
-@settings(max_examples=100)
 @given(rng=st.randoms(use_true_random=False))
 def test_predictions_are_equal_both_ways(name: str, rng: Random) -> None:
     model, module, params, x = LAYERS[name].drawn(Draw(rng, torch.float32))

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor, ones, rand
 
@@ -52,7 +52,6 @@ X, T = rand(7, 3), rand(7, 2)
 
 
 @pytest.mark.parametrize("name", LAYERS)
-@settings(max_examples=40)
 @given(rng=st.randoms(use_true_random=False))
 def test_trains_as_step_does_to_the_bit_and_without_it(name: str, rng: Random) -> None:
     d, inference = Draw(rng), rng.random() < 0.5
@@ -73,7 +72,6 @@ def test_trains_as_step_does_to_the_bit_and_without_it(name: str, rng: Random) -
 
 
 @pytest.mark.parametrize("name", LOSSES)
-@settings(max_examples=20)
 @given(rng=st.randoms(use_true_random=False))
 def test_a_loss_is_traced_to_the_bit(name: str, rng: Random) -> None:
     loss, _, y, t = LOSSES[name].drawn(Draw(rng))
@@ -87,7 +85,6 @@ def test_a_loss_is_traced_to_the_bit(name: str, rng: Random) -> None:
 
 
 @pytest.mark.parametrize("name", OPTIMIZERS)
-@settings(max_examples=20)
 @given(rng=st.randoms(use_true_random=False))
 def test_an_optimizer_is_traced_to_the_bit(name: str, rng: Random) -> None:
     d = Draw(rng)

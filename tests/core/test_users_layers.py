@@ -86,6 +86,7 @@ def test_maths_is_all_that_a_layer_needs() -> None:
     assert same_trees(pullback(gy), ({"weight": weight}, gx))
 
 
+@pytest.mark.long
 def test_users_layers_keep_the_contract_and_equal_autograd() -> None:
     params = MODEL.init()
     fdl.check_vjp(MODEL, params, X)

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
@@ -82,6 +82,7 @@ def _no_garbage_collection() -> Iterator[None]:
 class TestSameBits:
     """As value_and_grad, and then the update of the whole tree."""
 
+    @pytest.mark.long
     @pytest.mark.parametrize("dtype", DTYPES)
     @pytest.mark.parametrize("by_tensor", [False, True], ids=["number", "tensor"])
     def test_of_value_and_new_params(
@@ -98,6 +99,7 @@ class TestSameBits:
                 assert same_bits(ours, value)
                 assert same_trees(new, update(params, grads))
 
+    @pytest.mark.long
     @pytest.mark.parametrize("donate", [False, True])
     def test_over_many_steps(self, name: str, inference: bool, donate: bool) -> None:
         model = MODELS[name]
@@ -138,7 +140,6 @@ def test_compiled(name: str, inference: bool) -> None:
 
 
 @pytest.mark.parametrize("name", LAYERS)
-@settings(max_examples=20)
 @given(rng=st.randoms(use_true_random=False))
 def test_of_every_layer(name: str, rng: Random) -> None:
     d = Draw(rng)
@@ -157,6 +158,7 @@ def test_without_any_layer_there_is_nothing_to_update() -> None:
     assert new == {}
 
 
+@pytest.mark.refuses
 def test_the_new_params_are_what_the_update_gives_whatever_that_is() -> None:
     model, given = network(fdl.relu), []
 
@@ -373,6 +375,7 @@ BAD: dict[str, Callable[[fdl.Params], tuple[Any, Any, Any]]] = {
 }
 
 
+@pytest.mark.refuses
 @pytest.mark.parametrize("bad", BAD)
 def test_bad_input_is_refused_as_by_value_and_grad(bad: str) -> None:
     model, updated = network(fdl.relu), []
@@ -392,6 +395,7 @@ def test_bad_input_is_refused_as_by_value_and_grad(bad: str) -> None:
     assert updated == []
 
 
+@pytest.mark.refuses
 def test_bad_params_of_a_bare_linear_are_refused_as_by_value_and_grad() -> None:
     model = fdl.linear(3, 2)
     for params in (None, {}, {"0": model.init()}):
