@@ -234,7 +234,7 @@ def test_an_error_within_a_network_names_the_layer_by_its_path() -> None:
     with pytest.raises(ValueError, match=r"^linear at 1\.1\.0: expected x of shape \(\.\.\., 2\)"):
         deep.vjp(deep.init(), X)
     for model in (MODEL, bare(MODEL)):
-        with pytest.raises(ValueError, match="^sequential: expected params with the keys"):
+        with pytest.raises(ValueError, match=r"^sequential: expected params with the keys"):
             model.vjp({}, X)
 
 
@@ -290,7 +290,7 @@ def test_a_loss_of_ones_own_is_checked_and_trained_with() -> None:
     value, grads = fdl.value_and_grad(MODEL, total())(MODEL.init(), X, T)
     assert value.dim() == 0
     assert [*grads] == ["0", "1", "2", "3"]
-    with pytest.raises(ValueError, match="^total: expected the target to be a float32 tensor of"):
+    with pytest.raises(ValueError, match=r"^total: expected the target to be a float32 tensor of"):
         total().apply(X, X[0])
-    with pytest.raises(TypeError, match="^total: expected the prediction to be a floating tensor"):
+    with pytest.raises(TypeError, match=r"^total: expected the prediction to be a floating tensor"):
         total().vjp(X.long(), X)
