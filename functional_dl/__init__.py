@@ -20,7 +20,7 @@ from functional_dl.contract import (
     Update,
     Vjp,
 )
-from functional_dl.layers._activations import relu, tanh
+from functional_dl.layers._activations import relu, sigmoid, tanh
 from functional_dl.layers._combinators import sequential
 from functional_dl.layers._linear import linear
 from functional_dl.losses._regression import mse
@@ -57,6 +57,7 @@ __all__ = [
     "scan",
     "sequential",
     "sgd",
+    "sigmoid",
     "stack",
     "summary",
     "tanh",

@@ -104,6 +104,17 @@ def times_one_minus_square(gy: Tensor, y: Tensor) -> Tensor:
         return derivative * gy
 
 
+def times_sigmoid_slope(gy: Tensor, y: Tensor) -> Tensor:
+    """∇Y ⊙ (1 − Y) ⊙ Y.
+
+    Like PyTorch's sigmoid_backward: the factors come in this order, and bfloat16, but not float16,
+    is computed in single precision and rounded once, at the end.
+    """
+    if y.dtype == torch.bfloat16:
+        return times_sigmoid_slope(gy.float(), y.float()).to(y.dtype)
+    return gy * (1 - y) * y
+
+
 def times_number(x: Tensor, number: float) -> Tensor:
     """X · number, which is first rounded to the dtype of X: that shows in half precision."""
     return x * x.new_full((), number)

@@ -294,6 +294,7 @@ def alike(d: Draw) -> tuple[Tensor, Tensor]:
 LAYERS = {
     "linear": LayerCase(fdl.linear, nn.Linear, linear_args),
     "relu": LayerCase(fdl.relu, nn.ReLU),
+    "sigmoid": LayerCase(fdl.sigmoid, nn.Sigmoid),
     "tanh": LayerCase(fdl.tanh, nn.Tanh),
     "sequential": LayerCase(
         lambda *network: fdl.sequential(*(LAYERS[name].ours(*args) for name, args in network)),

@@ -82,6 +82,13 @@ class ReLU(LayerModule):
         super().__init__(fdl.relu())
 
 
+class Sigmoid(LayerModule):
+    """Y = 1 / (1 + exp(−X)): `functional_dl.sigmoid`."""
+
+    def __init__(self) -> None:
+        super().__init__(fdl.sigmoid())
+
+
 class Tanh(LayerModule):
     """Y = tanh(X): `functional_dl.tanh`."""
 

@@ -8,7 +8,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from functional_dl._guard import Maths, layer
-from functional_dl._numerics import times_one_minus_square, where_positive
+from functional_dl._numerics import times_one_minus_square, times_sigmoid_slope, where_positive
 from functional_dl.contract import Cotangents, Params, Pullback
 
 
@@ -32,6 +32,24 @@ def relu() -> Maths:
         TypeError: The layer raises it for tensors that are not floating or differ in dtype.
     """
     return _elementwise(Tensor.relu, where_positive)
+
+
+@layer
+def sigmoid() -> Maths:
+    """Y = 1 / (1 + exp(−X)).
+
+    Backward, for a cotangent ∇Y:
+
+        ∇X = ∇Y ⊙ (1 − Y) ⊙ Y
+
+    Returns:
+        A layer from (...) to (...), without params.
+
+    Raises:
+        ValueError: The layer raises it for params and for a cotangent of another shape.
+        TypeError: The layer raises it for tensors that are not floating or differ in dtype.
+    """
+    return _elementwise(Tensor.sigmoid, times_sigmoid_slope)
 
 
 @layer

@@ -52,6 +52,12 @@ def test_relu_is_off_at_zero() -> None:
     assert_equal(gx, tensor([0.0, 0.0, 7.0]))
 
 
+def test_sigmoid() -> None:
+    y, pullback = fdl.sigmoid().vjp({}, tensor([0.0, math.inf, -math.inf]))
+    assert_equal(y, tensor([0.5, 1.0, 0.0]))
+    assert_equal(pullback(tensor([4.0, 5.0, 6.0]))[1], tensor([1.0, 0.0, 0.0]))
+
+
 def test_tanh() -> None:
     y, pullback = fdl.tanh().vjp({}, tensor([0.0, math.inf, -math.inf]))
     assert_equal(y, tensor([0.0, 1.0, -1.0]))
