@@ -3,8 +3,9 @@
 import json
 import shutil
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
@@ -38,23 +39,30 @@ def start(name: str) -> tuple[fdl.Params, Tensor, Tensor]:
     return NETWORKS[name].init(), inputs.view(10, 100, 2), targets.view(10, 100, 2)
 
 
-@pytest.fixture(scope="module")
-def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A step and the whole training of each."""
-    folder = tmp_path_factory.mktemp("onnx")
-    for name, model in NETWORKS.items():
-        params, inputs, targets = start(name)
-        example = (params, inputs[0], targets[0], LR)
-        to_onnx(step_of(model), example, folder / f"{name}-step.onnx")
-        to_onnx(step_of(model), example, folder / f"{name}-steps.onnx", loop="steps")
-    return folder
+class Exported(NamedTuple):
+    """A network's name, its step in Python, and the files of that and of the whole training."""
+
+    name: str
+    python: Callable[..., tuple[fdl.Params, Tensor]]
+    files: dict[str, Path]
 
 
-@pytest.mark.parametrize("name", NETWORKS)
-def test_a_client_can_loop_by_name(name: str, files: Path) -> None:
+@pytest.fixture(scope="module", params=NETWORKS)
+def exported(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Exported:
+    """Each network; the tests of one are run together."""
+    name, folder = request.param, tmp_path_factory.mktemp("onnx")
+    params, inputs, targets = start(name)
+    example, step = (params, inputs[0], targets[0], LR), step_of(NETWORKS[name])
+    files = {kind: folder / f"{kind}.onnx" for kind in ("step", "steps")}
+    to_onnx(step, example, files["step"])
+    to_onnx(step, example, files["steps"], loop="steps")
+    return Exported(name, step, files)
+
+
+def test_a_client_can_loop_by_name(exported: Exported) -> None:
     params = [f"{i}.{k}" for i in (0, 2, 4, 6) for k in ("weight", "bias")]
     for kind, more in (("step", []), ("steps", ["steps"])):
-        file = session(files / f"{name}-{kind}.onnx")
+        file = session(exported.files[kind])
         takes = [*(f"params.{k}" for k in params), "inputs", "targets", "lr", *more]
         assert [i.name for i in file.get_inputs()] == takes
         gives = [*(f"new_params.{k}" for k in params), "loss"]
@@ -64,11 +72,10 @@ def test_a_client_can_loop_by_name(name: str, files: Path) -> None:
         assert shapes["inputs"] == shapes["targets"] == [*stacked, "batch", 2]
 
 
-@pytest.mark.parametrize("name", NETWORKS)
 @pytest.mark.parametrize("kind", ["step", "steps"])
-def test_a_step_from_25_points_of_training_is_pythons(name: str, kind: str, files: Path) -> None:
-    params, inputs, targets = start(name)
-    step, file = step_of(NETWORKS[name]), session(files / f"{name}-{kind}.onnx")
+def test_a_step_from_25_points_of_training_is_pythons(exported: Exported, kind: str) -> None:
+    params, inputs, targets = start(exported.name)
+    step, file = exported.python, session(exported.files[kind])
     for i in range(25 * 40):
         x, t = inputs[i % 10], targets[i % 10]
         new, _ = step(params, x, t, LR)
@@ -81,14 +88,13 @@ def test_a_step_from_25_points_of_training_is_pythons(name: str, kind: str, file
         params = new
 
 
-@pytest.mark.parametrize("name", NETWORKS)
-def test_the_whole_training_is_that_of_the_steps_and_of_python(name: str, files: Path) -> None:
-    params, inputs, targets = start(name)
-    file = session(files / f"{name}-steps.onnx")
+def test_the_whole_training_is_that_of_the_steps_and_of_python(exported: Exported) -> None:
+    params, inputs, targets = start(exported.name)
+    file = session(exported.files["steps"])
     feed = fed(params, lr=np.float32(LR), inputs=inputs, targets=targets, steps=200)
     *_, losses = file.run(None, feed)
-    step, ours = step_of(NETWORKS[name]), []
-    by_steps, theirs = session(files / f"{name}-step.onnx"), []
+    step, ours = exported.python, []
+    by_steps, theirs = session(exported.files["step"]), []
     names = [o.name for o in by_steps.get_outputs()]
     feed = fed(params, lr=np.float32(LR))
     for i in range(200):
@@ -104,11 +110,12 @@ def test_the_whole_training_is_that_of_the_steps_and_of_python(name: str, files:
     assert np.abs(losses / np.array(ours) - 1).max() < 1e-6
 
 
-def test_500_epochs_with_tanh_end_as_in_python(files: Path) -> None:
-    params, inputs, targets = start("Tanh")
+@pytest.mark.parametrize("exported", ["Tanh"], indirect=True)
+def test_500_epochs_with_tanh_end_as_in_python(exported: Exported) -> None:
+    params, inputs, targets = start(exported.name)
     feed = fed(params, lr=np.float32(LR), inputs=inputs, targets=targets, steps=5000)
-    *_, losses = session(files / "Tanh-steps.onnx").run(None, feed)
-    step = step_of(NETWORKS["Tanh"])
+    *_, losses = session(exported.files["steps"]).run(None, feed)
+    step = exported.python
     with torch.inference_mode():
         for i in range(5000):
             params, loss = step(params, inputs[i % 10], targets[i % 10], LR)
@@ -133,16 +140,15 @@ def plain(tensors: Any) -> Any:
     return {f"params.{k}": plain(p) for k, p in fdl.to_state_dict(tensors).items()}
 
 
-@pytest.mark.parametrize("name", NETWORKS)
 @pytest.mark.parametrize("kind", ["step", "steps"])
 def test_javascript_trains_as_python(
-    name: str, kind: str, files: Path, web: list[str], tmp_path: Path
+    exported: Exported, kind: str, web: list[str], tmp_path: Path
 ) -> None:
-    step = step_of(NETWORKS[name])
-    params, inputs, targets = start(name)
-    steps = 5000 if (name, kind) == ("Tanh", "steps") else 500
+    step = exported.python
+    params, inputs, targets = start(exported.name)
+    steps = 5000 if (exported.name, kind) == ("Tanh", "steps") else 500
     task = {
-        "file": str(files / f"{name}-{kind}.onnx"),
+        "file": str(exported.files[kind]),
         "lr": LR,
         "inputs": plain(inputs) if kind == "steps" else [plain(x) for x in inputs],
         "targets": plain(targets) if kind == "steps" else [plain(t) for t in targets],
@@ -163,22 +169,22 @@ def test_javascript_trains_as_python(
     off = np.abs(np.array(whole["losses"]) / np.array(ours) - 1)
     assert len(off) == steps
     assert off[:200].max() < 1e-6
-    if name == "Tanh":  # ReLU is chaotic: scripts/onnx_train.py draws how
+    if exported.name == "Tanh":  # ReLU is chaotic: scripts/onnx_train.py draws how
         assert off[-1] < 1e-4
     for theirs, ours in zip(single, new, strict=True):
         for a, b in zip(theirs["params"], ours, strict=True):
             assert np.abs(np.array(a) - b.numpy()).max() < 2e-7
 
 
-def test_batches_may_be_of_any_size(files: Path) -> None:
-    params, inputs, targets = start("ReLU")
+def test_batches_may_be_of_any_size(exported: Exported) -> None:
+    params, inputs, targets = start(exported.name)
     for n in (1, 2, 7, 1000):
         x, t = inputs.view(1000, 2)[:n], targets.view(1000, 2)[:n]
         feed = fed(params, inputs=x, targets=t, lr=np.float32(LR))
-        *_, loss = session(files / "ReLU-step.onnx").run(None, feed)
-        assert abs(loss / step_of(NETWORKS["ReLU"])(params, x, t, LR)[1].item() - 1) < 1e-6
+        *_, loss = session(exported.files["step"]).run(None, feed)
+        assert abs(loss / exported.python(params, x, t, LR)[1].item() - 1) < 1e-6
 
 
-def test_the_file_names_nothing_of_the_machine_it_was_made_on(files: Path) -> None:
-    for file in files.glob("*.onnx"):
+def test_the_file_names_nothing_of_the_machine_it_was_made_on(exported: Exported) -> None:
+    for file in exported.files.values():
         assert b".py" not in file.read_bytes()
