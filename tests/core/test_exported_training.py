@@ -140,13 +140,15 @@ def plain(tensors: Any) -> Any:
     return {f"params.{k}": plain(p) for k, p in fdl.to_state_dict(tensors).items()}
 
 
-@pytest.mark.parametrize("kind", ["step", "steps"])
+@pytest.mark.parametrize(
+    ("exported", "kind"), [("ReLU", "step"), ("Tanh", "steps")], indirect=["exported"]
+)
 def test_javascript_trains_as_python(
     exported: Exported, kind: str, web: list[str], tmp_path: Path
 ) -> None:
     step = exported.python
     params, inputs, targets = start(exported.name)
-    steps = 5000 if (exported.name, kind) == ("Tanh", "steps") else 500
+    steps = 5000 if kind == "steps" else 500
     task = {
         "file": str(exported.files[kind]),
         "lr": LR,

@@ -14,7 +14,7 @@ from functional_dl import compat
 from functional_dl.layers import _linear
 
 CORE = Path(__file__).parent
-FILES = "types", "parity", "values", "users_layers", "state_dict", "sgd"
+FILES = "types", "parity", "values", "users_layers"
 
 
 @pytest.mark.long
