@@ -1,8 +1,8 @@
-"""The checks around a layer's or a loss's maths, so that the maths needs none.
+"""The checks around the maths of a layer or a loss, which itself has none.
 
-Whatever is called checks what is passed in. A layer that is made of others checks the params of all
-of them at once, and lets them run without checks of their own; only if something is wrong, all run
-once more, with their checks, so that the one at fault tells.
+A layer checks what it is called with. One that is made of others checks the params of all of them
+at once and then runs their maths without further checks. Only when that fails does it run them once
+more, each with its own checks, to find out which one is at fault.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ class Maths(NamedTuple):
 
 
 def layer(constructor: Callable[P, Maths]) -> Callable[P, Layer]:
-    """Makes a function that returns the maths of a layer a constructor of such layers.
+    """Turns a function that returns the maths of a layer into a constructor of layers.
 
     The layer refuses params of other keys and shapes than are declared, an x that is not floating,
     a y of another dtype than x has, which finds every promotion, and a cotangent that is not like
@@ -96,7 +96,7 @@ def layer(constructor: Callable[P, Maths]) -> Callable[P, Layer]:
 
 
 def loss(constructor: Callable[P, LossVjp]) -> Callable[P, Loss]:
-    """Makes a function that returns the vjp of a loss a constructor of such losses.
+    """Turns a function that returns the vjp of a loss into a constructor of losses.
 
     The loss refuses a prediction that is not floating and a target that is not like it. It is
     pickled and printed as the constructor's call.
@@ -217,7 +217,7 @@ class _LayerCall(Call):
         return y, guarded
 
     def explain(self, params: Any, x: Any, path: str = "") -> tuple[Tensor, Pullback]:
-        """Runs the maths once more, where every layer checks its own, and tells its path."""
+        """Runs the maths once more, with checks in every layer, whose errors name its path."""
         name = f"{self.name} at {path}" if path else self.name
         if not isinstance(params, dict) or params.keys() != self.shapes.keys():
             raise not_keyed(name, "params", params, self.shapes)
