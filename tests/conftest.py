@@ -26,7 +26,7 @@ register(  # what fails is enough, it needn't be small
 hypothesis.settings.load_profile("ci" if "CI" in os.environ else "local")
 
 UNCHECKED = {
-    "compiles": "compiles or exports; the checks of annotations can't be",
+    "builds": "compiles or exports; the checks of annotations can't be",
     "long": "takes thousands of calls, each of which takes fifty times as long",
     "memory": "looks at what is kept, which the checks of annotations keep longer",
     "refuses": "expects our errors for what annotations rule out",

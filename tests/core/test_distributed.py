@@ -14,11 +14,13 @@ from torch import distributed as dist
 
 from functional_dl.distributed import average
 
+ROOT = Path(__file__).parents[2]
+
 
 def test_the_mean_of_all_kinds_of_trees_and_different_ones_or_a_lost_rank_refused() -> None:
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
     command += ["--nproc-per-node=2", Path(__file__).with_name("each_rank.py")]
-    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
     run = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=120)
     assert run.returncode == 0, run.stderr
     assert {"rank 0 is done", "rank 1 is done"} == {*re.findall(r"rank \d is done", run.stdout)}

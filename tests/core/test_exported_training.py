@@ -16,7 +16,7 @@ from torch import Tensor
 import functional_dl as fdl
 from functional_dl.export import to_onnx
 
-pytestmark = pytest.mark.compiles
+pytestmark = pytest.mark.builds
 ROOT = Path(__file__).parents[2]
 LR = 0.1
 

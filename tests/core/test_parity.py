@@ -74,7 +74,7 @@ class TestReluChooses:
                 assert torch.equal(bits(gx), chosen)
                 assert same_bits(gx, theirs)
 
-    @pytest.mark.compiles
+    @pytest.mark.builds
     def test_compiled(self, dtype: torch.dtype, inference: bool) -> None:
         torch.compiler.reset()
         x, gy, theirs = relu_case(dtype)

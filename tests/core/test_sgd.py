@@ -56,7 +56,7 @@ def test_what_is_refused_leaves_the_params_as_they_were(donate: bool) -> None:
     assert all(torch.equal(p, before[k]) for k, p in params.items())
 
 
-@pytest.mark.compiles
+@pytest.mark.builds
 def test_compiled_with_donated_gradients_it_is_the_same() -> None:
     p, g = torch.rand(2, 5)
     step = torch.compile(

@@ -253,7 +253,7 @@ class TestScanOfTraining:
             assert_same(fdl.scan(step, params, xs), (expected, torch.stack(losses)))
         assert_same(fdl.stack([params]), before)
 
-    @pytest.mark.compiles
+    @pytest.mark.builds
     def test_compiled_equals_the_loop(self, n: int, inference: bool) -> None:
         step, params, xs = training(), NETWORK.init(), batches(n)
         with torch.inference_mode(inference):
@@ -270,7 +270,7 @@ def test_carry_x_and_y_may_be_trees(inference: bool) -> None:
         assert_same(fdl.scan(trees_step, carry, xs), (expected, fdl.stack(ys)))
 
 
-@pytest.mark.compiles
+@pytest.mark.builds
 def test_compiled_carry_x_and_y_may_be_trees() -> None:
     carry, xs = trees_case()
     with torch.inference_mode():
@@ -278,7 +278,7 @@ def test_compiled_carry_x_and_y_may_be_trees() -> None:
         assert_same(compiled(trees_step, backend="eager")(carry, xs), expected)
 
 
-@pytest.mark.compiles
+@pytest.mark.builds
 def test_compiled_a_step_may_hand_on_what_it_was_handed() -> None:
     def step(carry: Any, x: Tensor) -> tuple[Any, Tensor]:
         return {"last": carry["now"], "now": carry["last"] + x, "lr": carry["lr"]}, carry["lr"]
@@ -326,7 +326,7 @@ def test_the_loop_that_it_becomes_equals_the_plain_one(
     assert_same(fdl.scan(trees_step, carry, xs), expected)
 
 
-@pytest.mark.compiles
+@pytest.mark.builds
 def test_compiled_once_it_takes_any_number_of_xs() -> None:
     def step(carry: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
         return carry * 0.5 + x, carry * x
@@ -337,7 +337,7 @@ def test_compiled_once_it_takes_any_number_of_xs() -> None:
         assert_same(f(zeros(2), xs), fdl.scan(step, zeros(2), xs))
 
 
-@pytest.mark.compiles
+@pytest.mark.builds
 def test_what_is_compiled_is_as_large_for_many_xs_as_for_two() -> None:
     sizes = []
 
@@ -355,7 +355,7 @@ def test_what_is_compiled_is_as_large_for_many_xs_as_for_two() -> None:
     not any(map(shutil.which, ("g++", "clang++"))), reason="there is no C++ compiler"
 )
 @pytest.mark.filterwarnings("ignore:.*torch.jit.script:DeprecationWarning")
-@pytest.mark.compiles
+@pytest.mark.builds
 def test_compiled_as_the_docstring_says_it_trains_alike() -> None:
     torch.manual_seed(0)
     step, params, xs = training(), NETWORK.init(), batches(5, 20)
@@ -425,7 +425,7 @@ class TestSideBySide:
                     torch.testing.assert_close(losses[:, i], expected)
                     torch.testing.assert_close(trained[i], alone)
 
-    @pytest.mark.compiles
+    @pytest.mark.builds
     def test_compiled_in_a_scan_they_equal_the_loop(self, side_by_side: Any) -> None:
         one_step, members, lrs = side_by_side
         many, xs = torch.vmap(one_step, (0, 0, None)), tuple(x.double() for x in batches(4))

@@ -68,7 +68,7 @@ class TestVmap:
         assert_close((grads, gx), theirs)
 
 
-@pytest.mark.compiles
+@pytest.mark.builds
 def test_compile_traces_a_step_as_one_graph(drawn: Any) -> None:
     model, _, params, x, t = drawn
     f = fdl.value_and_grad(model, fdl.mse())
@@ -117,7 +117,7 @@ def test_vmap_over_samples_of_a_loss_is_each_samples(name: str, inference: bool)
             assert_close(ours, both(y[i], t[i]))
 
 
-@pytest.mark.compiles
+@pytest.mark.builds
 @pytest.mark.parametrize("name", LOSSES)
 def test_compile_traces_a_loss_as_one_graph(name: str) -> None:
     loss, _, y, t = LOSSES[name].drawn(small(0))

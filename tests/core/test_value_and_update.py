@@ -128,7 +128,7 @@ class TestSameBits:
         assert repr(params) == structure
 
 
-@pytest.mark.compiles
+@pytest.mark.builds
 @pytest.mark.parametrize("inference", [False, True])
 @pytest.mark.parametrize("name", ["relu", "nested", "a user's"])
 def test_compiled(name: str, inference: bool) -> None:
