@@ -47,14 +47,14 @@ def sequential(*layers: Layer) -> Maths:
         def pullback(gy: Float[Tensor, "*B"], *, wrt_input: bool = True) -> Cotangents:
             grads: Params = dict.fromkeys(named)  # keeps the order of construction
             gx: Any = gy
+            dtype = gy.dtype
             del gy  # gx alone holds a cotangent, and only until the next one is there
             for k, pullback_of_f, shape in reversed(links):
                 wrt_x = wrt_input or k != "0"
                 grads[k], gx = pullback_of_f(gx, wrt_input=wrt_x)
-                if wrt_x and gx.shape != shape:
-                    raise not_like(
-                        "sequential", f"the cotangent from layer {k}", gx, gx.dtype, shape
-                    )
+                if wrt_x and (gx is None or gx.shape != shape):
+                    from_layer = f"the cotangent from layer {k}"
+                    raise not_like("sequential", from_layer, gx, dtype, shape)
             return grads, gx if wrt_input else None
 
         return x, pullback

@@ -205,6 +205,15 @@ def test_a_cotangent_that_would_broadcast_is_refused(
             f(params, X, T)
 
 
+def test_a_layer_that_gives_no_cotangent_is_refused() -> None:
+    model = fdl.sequential(fdl.linear(3, 2), elementwise(torch.sin, lambda gy: None))
+    _, pullback = model.vjp(model.init(), X)
+    with pytest.raises(
+        TypeError, match=r"^sequential: expected the cotangent from layer 1 .* None"
+    ):
+        pullback(T)
+
+
 # What `layer` refuses
 
 
