@@ -135,17 +135,6 @@ def rebuilt(f: Layer, part: Callable[[str, Layer], Layer]) -> Layer:
     return call.constructor(*map(argument, call.args), **kwargs)
 
 
-def blank(f: Layer) -> Params:
-    """Params of the layer's shapes on the device "meta", for which no random number is drawn."""
-    if f.layers:
-        return {k: blank(part) for k, part in f.layers.items()}
-    call = call_of(f)
-    if isinstance(call, _LayerCall):
-        return {k: torch.empty(shape, device="meta") for k, shape in call.shapes.items()}
-    with torch.random.fork_rng(devices=[]):
-        return f.init(device="meta")
-
-
 def with_vjp(f: Layer, vjp: Vjp) -> Layer:
     """The layer with another vjp in its checks."""
     call = call_of(f)

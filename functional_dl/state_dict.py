@@ -8,9 +8,9 @@ Files of them, in the format of safetensors, are read and written by its own fun
 
 from collections.abc import Mapping
 
+import torch
 from torch import Tensor
 
-from functional_dl._guard import blank
 from functional_dl._tree import tree_map
 from functional_dl.contract import Layer, Params
 
@@ -61,7 +61,8 @@ def from_state_dict(model: Layer, state_dict: Mapping[str, Tensor]) -> Params:
 
 def params_from(name: str, model: Layer, state_dict: Mapping[str, Tensor]) -> Params:
     """As `from_state_dict`; errors are in this name."""
-    like = blank(model)
+    with torch.random.fork_rng(devices=[]):  # so that no random number is used up
+        like = model.init(device="meta")
     shapes = {k: tuple(p.shape) for k, p in to_state_dict(like).items()}
     wrong = [f"missing {k!r} of shape {shapes[k]}" for k in shapes if k not in state_dict]
     for k, p in state_dict.items():
