@@ -93,15 +93,18 @@ def times_one_minus_square(gy: Tensor, y: Tensor) -> Tensor:
     """∇Y ⊙ (1 − Y²).
 
     Like PyTorch's tanh_backward: 1 − Y² is rounded once, by addcmul, where 1 - y * y rounds twice;
-    and half precision is computed in single precision and rounded once, at the end.
+    and half precision is computed in single precision and rounded once, at the end. The result is
+    laid out as ∇Y is, since sums over it depend on that.
     """
     if y.element_size() == 2:
         return times_one_minus_square(gy.float(), y.float()).to(y.dtype)
     derivative = (_ONE if y.is_cpu else _ONE.to(y.device)).addcmul(y, y, value=-1)
-    try:
-        return derivative.mul_(gy)  # 1 % of a step, of large networks too
-    except RuntimeError:  # torch.vmap goes over gy alone
-        return derivative * gy
+    if derivative.stride() == gy.stride():
+        try:
+            return derivative.mul_(gy)  # 1 % of a step, of large networks too
+        except RuntimeError:  # torch.vmap goes over gy alone
+            pass
+    return gy * derivative
 
 
 def times_sigmoid_slope(gy: Tensor, y: Tensor) -> Tensor:

@@ -96,3 +96,17 @@ def test_same_bits_tells_a_sign_of_zero_a_last_bit_a_shape_and_a_dtype() -> None
     assert not same_bits(a, a.nextafter(torch.tensor(2.0)))
     assert not same_bits(a, a[:2])
     assert not same_bits(a, a.double())
+
+
+@pytest.mark.parametrize("name", ["relu", "sigmoid", "tanh"])
+@pytest.mark.parametrize("x_by_rows", [True, False])
+@pytest.mark.parametrize("gy_by_rows", [True, False])
+def test_a_gradient_is_laid_out_as_autograds(name: str, x_by_rows: bool, gy_by_rows: bool) -> None:
+    x, gy = (
+        torch.randn(5, 4) if rows else torch.randn(4, 5).mT for rows in (x_by_rows, gy_by_rows)
+    )
+    (theirs,) = autograd(getattr(torch, name), x)[1](gy)
+    ours = getattr(fdl, name)().vjp({}, x)[1](gy)[1]
+    assert ours is not None
+    assert ours.stride() == theirs.stride()
+    assert torch.equal(ours, theirs)
