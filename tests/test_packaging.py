@@ -96,7 +96,8 @@ def make(
     return subprocess.run(
         ["make", target, "PYTHON=./python"],
         cwd=checkout,
-        env=os.environ | {"VERSION": version, "PIP": str(pip)},
+        # Not what the make that runs the tests has handed on, such as MAKELEVEL and ARGS.
+        env={"PATH": os.environ["PATH"], "VERSION": version, "PIP": str(pip)},
         capture_output=True,
         text=True,
         check=False,
