@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pytest
 import torch
+from filelock import FileLock
 from in_onnx_runtime import fed, session, step_of
 from torch import Tensor
 
@@ -123,13 +124,14 @@ def test_500_epochs_with_tanh_end_as_in_python(exported: Exported) -> None:
 
 
 @pytest.fixture(scope="module")
-def web() -> list[str]:
+def web(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     """The command that trains with onnxruntime-web, under Node."""
     node, npm = shutil.which("node"), shutil.which("npm")
     if not node or not npm:
         pytest.skip("Node is not installed")
-    if not (ROOT / "playground" / "node_modules").exists():
-        subprocess.run([npm, "ci"], cwd=ROOT / "playground", check=True, capture_output=True)
+    with FileLock(tmp_path_factory.getbasetemp().parent / "npm.lock"):  # of all workers, one
+        if not (ROOT / "playground" / "node_modules").exists():
+            subprocess.run([npm, "ci"], cwd=ROOT / "playground", check=True, capture_output=True)
     return [node, str(ROOT / "playground" / "tests" / "train.mjs")]
 
 
