@@ -18,11 +18,6 @@ def _describe(value: object) -> str:
     return _spell(value.dtype, value.shape) if isinstance(value, Tensor) else repr(value)
 
 
-def not_positive(name: str, what: str, size: object) -> ValueError:
-    """For a size that must be a positive integer and isn't."""
-    return ValueError(f"{name}: expected {what} to be a positive integer, got {size!r}")
-
-
 def not_floating(name: str, what: str, x: object) -> TypeError:
     """For a tensor that must be of floating-point numbers and isn't."""
     return TypeError(f"{name}: expected {what} to be a floating tensor, got {_describe(x)}")

@@ -85,7 +85,7 @@ class Layer(NamedTuple):
         return call.layers if call else {}
 
     def __repr__(self) -> str:
-        return repr(call_of(self)) if call_of(self) else f"{name_of(self)}()"
+        return _spell(self)
 
 
 class Loss(NamedTuple):
@@ -95,7 +95,7 @@ class Loss(NamedTuple):
     vjp: LossVjp
 
     def __repr__(self) -> str:
-        return repr(call_of(self)) if call_of(self) else f"{name_of(self)}()"
+        return _spell(self)
 
 
 class Call:
@@ -130,6 +130,11 @@ def call_of(f: Layer | Loss) -> Call | None:
     """The call that made it, unless it is a tuple of somebody's own functions."""
     owner = getattr(f.vjp, "__self__", None)
     return owner if isinstance(owner, Call) else None
+
+
+def _spell(f: Layer | Loss) -> str:
+    call = call_of(f)
+    return repr(call) if call else f"{name_of(f)}()"
 
 
 def name_of(f: Layer | Loss) -> str:

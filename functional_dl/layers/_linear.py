@@ -7,7 +7,6 @@ import math
 from jaxtyping import Float
 from torch import Tensor
 
-from functional_dl._errors import not_positive
 from functional_dl._guard import Maths, layer
 from functional_dl._numerics import affine, affine_grads, affine_input_grad
 from functional_dl.contract import Cotangents, Generator, Params, Pullback
@@ -39,7 +38,7 @@ def linear(in_features: int, out_features: int, bias: bool = True) -> Maths:
     """
     for name, size in (("in_features", in_features), ("out_features", out_features)):
         if not isinstance(size, int) or isinstance(size, bool) or size < 1:
-            raise not_positive("linear", name, size)
+            raise ValueError(f"linear: expected {name} to be a positive integer, got {size!r}")
 
     def draw(params: Params, generator: Generator) -> None:
         # Both bounds are 1/√A; the weight's is rounded as in PyTorch, which shows in float64.
