@@ -28,7 +28,7 @@ from functional_dl.optimizers._sgd import sgd
 from functional_dl.stacked import scan, stack, unstack
 from functional_dl.state_dict import from_state_dict, to_state_dict
 from functional_dl.summary import summary
-from functional_dl.trace import trace
+from functional_dl.trace import Traced, trace
 from functional_dl.value_and_grad import value_and_grad
 from functional_dl.value_and_update import value_and_update
 
@@ -44,6 +44,7 @@ __all__ = [
     "Maths",
     "Params",
     "Pullback",
+    "Traced",
     "Update",
     "Vjp",
     "VjpError",

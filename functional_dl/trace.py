@@ -2,157 +2,363 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from functools import partial
 from operator import getitem
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 import torch
 from torch import Tensor
+from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
 from torch.fx import Graph, Node
 from torch.overrides import TorchFunctionMode
+from torch.random import fork_rng
 
-from functional_dl._tree import tree_map
+from functional_dl._tree import tree_leaves, tree_map
+
+R_co = TypeVar("R_co", covariant=True)
 
 
-def trace(step: Callable[..., Any], *example: Any) -> Callable[..., Any]:
+class Traced(Protocol[R_co]):
+    """A step as the tensor operations that it comes to for an example.
+
+    Attributes:
+        code: The operations, as Python.
+        fallbacks: How many calls went to the step itself.
+        why: Why the last of these did.
+    """
+
+    code: str
+    fallbacks: int
+    why: str
+
+    def __call__(self, *args: Any) -> R_co:
+        """What step gives for the same arguments."""
+        ...
+
+
+def trace(step: Callable[..., R_co], *example: Any) -> Traced[R_co]:
     """step as the tensor operations that it comes to for an example, one after the other.
 
     The same in every bit, in little more time than the operations take: there are no layers left,
     no closures and no checks, but one that the arguments are like the example. Those that aren't
     go to step, and so does what fails.
 
+    The operations are recorded from tensors without values (PyTorch's fake tensors), so nothing
+    that depends on values can be written down as a constant. Then what is written is compared with
+    step, in every bit, on a copy of the example and on other values. Whatever else step takes from
+    outside stays as it is now: which tensors these are, and what numbers.
+
     Args:
         step: A pure function of trees of tensors and numbers, such as one of params and a batch,
             that looks at no tensor's values.
-        *example: Its arguments. Others are like them if they have the same keys, shapes, dtypes,
-            strides, devices and numbers, and are in inference_mode too, or aren't either.
+        *example: Its arguments. Others are like them if they have the same keys in the same order,
+            shapes, strides, dtypes and numbers, and the same devices if step asks for these; and
+            if inference_mode, no_grad, autocast and the default dtype are as they are now.
 
     Returns:
-        The function. Its attribute `code` is what it does, as Python; `torch.compile` takes step.
+        The function. Its attribute `code` is what it does; `fallbacks` counts the calls that went
+        to step, and `why` says why the last of them did. `torch.compile` takes step. Of
+        `torch.vmap` and what `torch.func` has, trace what is within: `torch.vmap(trace(step, …))`.
 
     Raises:
-        ValueError: step looks at values, changes a part of a tensor, or can't be written as Python.
+        ValueError: step looks at values, changes a part of a tensor, a mode or the random state,
+            can't be written as Python, or doesn't give the same each time.
+        TypeError: The example holds something else than tensors and numbers.
 
     Example:
         >>> print(trace(lambda x: x.exp() * 2, torch.ones(3)).code)
-        def forward(self, x_0):
-            exp = x_0.exp();  x_0 = None
+        def forward(self, x):
+            exp = x.exp();  x = None
             mul = exp.mul(2);  exp = None
             return mul
     """
-    recorder = _Recorder()
-    # Detached, no leaf is the same object as another.
-    given = tree_map(lambda leaf: leaf.detach() if isinstance(leaf, Tensor) else leaf, example)
-    recorder.expect(given, "args")
-    with recorder:
-        result = step(*given)
-    recorder.graph.output(tree_map(recorder.node, result))
-    code = recorder.graph.python_code("self")
-    values = {**recorder.constants, **recorder.leaves}
-    inputs = [node.name for node in recorder.graph.find_nodes(op="placeholder")]
-    source = f"""
-def traced(*args):
+
+    def run(f: Callable[..., Any], values: Callable[[Tensor], Tensor]) -> tuple[Any, Any]:
+        args = tree_map(lambda leaf: _copied(leaf, values), example)
+        with fork_rng([]):
+            return f(*args), args
+
+    for leaf in tree_leaves(example):
+        if type(leaf) not in _NUMBERS and getattr(leaf, "layout", None) is not torch.strided:
+            raise TypeError(f"trace: expected an example of tensors and numbers, got {leaf!r}")
+    expected = [(_same_values, run(step, _same_values))]
+    with suppress(Exception):  # there may be no other values that step takes
+        expected.append((_other_values, run(step, _other_values)))
+    (_, args), (_, unchanged) = expected[0][1], run(lambda *_: None, _same_values)
+    recorder = _Recorder(example)
+    recorder.record(step, example)
     try:
-        if {" and ".join(recorder.conditions)}:
-            return forward(None, {", ".join(inputs)})
-    except Exception:
-        pass
-    return step(*args)
-"""
-    scope: dict[str, Any] = {**code.globals, **recorder.constants, "step": step}
-    try:
-        exec(code.src + source, scope)
-        scope["forward"](None, *(values[name] for name in inputs))
+        traced = _written(step, recorder, pure=_agree(args, unchanged))
+        same = [_agree(run(traced, values), results) for values, results in expected]
+        if traced.fallbacks:
+            raise ValueError(traced.why)
     except Exception as error:
         raise ValueError(f"trace: expected what can be written as Python, got {error!r}") from error
-    traced: Any = scope["traced"]
-    traced.code = code.src.strip()
+    if not all(same):
+        raise ValueError("trace: expected the same types and bits from step each time, got others")
     return traced
 
 
-_LAYOUTS = int, tuple, torch.dtype, torch.device, torch.layout
-"""Results of these types depend on the layout of a tensor, and not on its values;"""
+def _written(step: Callable[..., R_co], recorder: _Recorder, pure: bool) -> Traced[R_co]:
+    """What the recorder holds, as a function."""
+    code, conditions = recorder.graph.python_code("self"), recorder.conditions
 
-_VALUES = [
-    "__bool__",
-    "__contains__",
-    "__index__",
-    "__int__",
-    "allclose",
-    "equal",
-    "is_nonzero",
-    "item",
-]
-"""except those of these functions."""
+    def fall_back(args: tuple[Any, ...], error: Exception | None) -> Any:
+        unlike = conditions.unlike(args)
+        if error and not (unlike or pure):
+            raise error  # some arguments may have been changed already
+        traced.fallbacks += 1
+        traced.why = unlike or repr(error)
+        return step(*args)
+
+    exec(code.src, scope := dict(code.globals))
+    operands = [recorder.operands[n.name] for n in recorder.graph.find_nodes(op="placeholder")]
+    source = f"""
+def traced(*args):
+    error = None
+    try:
+        if {" and ".join(condition for _, condition in conditions.all)}:
+            return forward({", ".join(operands)})
+    except Exception as e:
+        error = e
+    return fall_back(args, error)
+"""
+    names = {"forward": scope["forward"], "fall_back": fall_back}
+    exec(source, names := conditions.constants | names)
+    traced: Any = names["traced"]
+    traced.code, traced.fallbacks, traced.why = code.src.strip(), 0, ""
+    return traced
+
+
+_NUMBERS = bool, int, float, complex, str, type(None), torch.dtype, torch.device
+"""The types of leaves that aren't tensors; these are compared by type and value."""
+
+_ANSWERS = {
+    **dict.fromkeys(("shape", "size", "__len__", "numel", "nelement", "dim", "ndim", "ndimension")),
+    **dict.fromkeys(("stride", "is_contiguous", "element_size", "itemsize", "nbytes", "is_signed")),
+    **dict.fromkeys(("dtype", "result_type", "is_floating_point", "is_complex")),
+    **dict.fromkeys(("device", "get_device", "is_cpu", "is_cuda"), "device"),
+    "is_inference": "is_inference()",
+    "requires_grad": "requires_grad",
+}
+"""What step may ask of a tensor; and, unless the layout of arguments tells, what does."""
+
+_MODES = torch.is_inference_mode_enabled, torch.is_grad_enabled, torch.get_default_dtype
+"""What step may depend on without asking a tensor; and autocast, of each kind of device."""
+
+
+class _Conditions:
+    """What arguments must be like so that step need not be called, as Python.
+
+    Attributes:
+        all: What each condition is about, and an expression in `args`.
+        constants: The objects in these and in the graph, by name.
+    """
+
+    def __init__(self) -> None:
+        self.all: list[tuple[str, str]] = []
+        self.constants: dict[str, Any] = {}
+
+    def constant(self, value: Any) -> str:
+        """What a constant is written as: itself, which is quicker, or a name."""
+        if type(value) in (int, str):
+            return repr(value)
+        name = f"constant_{len(self.constants)}"
+        self.constants[name] = value
+        return name
+
+    def expect(self, what: str, *conditions: str) -> None:
+        """Adds conditions."""
+        self.all.append((what, " and ".join(conditions)))
+
+    def like(self, tree: Any, name: str, item: str, path: str) -> Iterator[tuple[Tensor, str, str]]:
+        """Adds that the item is like the tree; gives the tensors, with their names and paths."""
+        same = [f"type({name} := {item}) is {self.constant(type(tree))}"]
+        if isinstance(tree, Tensor):
+            layout = f"({name} := {item}).shape == {tuple(tree.shape)}"
+            same = [layout, f"{name}.stride() == {tree.stride()}"]
+            same.append(f"{name}.dtype is {self.constant(tree.dtype)}")
+            yield tree, name, path
+        elif isinstance(tree, dict):
+            same.append(f"[*{name}] == {self.constant([*tree])}" if tree else f"not {name}")
+        elif isinstance(tree, (list, tuple)):
+            same.append(f"len({name}) == {len(tree)}")
+        else:
+            same.append(f"{name} == {self.constant(tree)}")
+            if not tree or isinstance(tree, complex):  # 0.0 == -0.0
+                same.append(f"repr({name}) == {repr(tree)!r}")
+        self.expect(path, *same)
+        if isinstance(tree, (dict, list, tuple)):
+            for i, k in enumerate(tree if isinstance(tree, dict) else range(len(tree))):
+                inner = f"{name}[{self.constant(k)}]"
+                yield from self.like(tree[k], f"{name}_{i}", inner, f"{path}[{k!r}]")
+
+    def unlike(self, args: tuple[Any, ...]) -> str:
+        """The first condition that args don't fulfil, if there is one."""
+        names = self.constants | {"args": args}
+        for what, condition in self.all:
+            with suppress(Exception):
+                if eval(condition, names):
+                    continue
+            return f"expected {what} as in the example"
+        return ""
 
 
 class _Recorder(TorchFunctionMode):
     """Writes each operation on tensors down in a graph while it is done."""
 
-    def __init__(self) -> None:
+    def __init__(self, example: tuple[Any, ...]) -> None:
         super().__init__()
         self.graph = Graph()
+        self.first = self.graph.placeholder("self")  # as fx writes it, so that no key is called so
         self.nodes: dict[int, tuple[Any, Node]] = {}  # by id, which the value keeps from others
-        self.leaves: dict[str, Tensor] = {}
-        self.constants: dict[str, Any] = {}
+        self.operands = {"self": "None"}  # the graph's inputs, and their names in the conditions
+        self.conditions = _Conditions()
+        self.asked: set[str] = set()  # of arguments, perhaps
+        self.operation = self.refused = ""
         self.inference = torch.is_inference_mode_enabled()
-        self.conditions = [f"torch.is_inference_mode_enabled() is {self.inference}"]
+        kinds = {leaf.device.type for leaf in tree_leaves(example) if isinstance(leaf, Tensor)}
+        autocasts = [partial(torch.is_autocast_enabled, kind) for kind in kinds - {"meta"}]
+        self.modes = {mode: mode() for mode in (*_MODES, *autocasts)}
+        here = (map(self.conditions.constant, pair) for pair in self.modes.items())
+        self.conditions.expect("the modes of torch", *(f"{mode}() is {now}" for mode, now in here))
 
-    def expect(self, tree: Any, path: str, key: Any = None) -> None:
-        """Makes it a condition that what is at this path is like the tree, and knows its leaves."""
-        name = f"{key if isinstance(key, str) and key.isidentifier() else 'x'}_{len(self.nodes)}"
-        if isinstance(tree, Tensor):
-            shape, stride, device = map(self.constant, (tree.shape, tree.stride(), tree.device))
-            self.conditions += (
-                f"({name} := {path}).shape == {shape}",
-                f"{name}.dtype is {tree.dtype}",
-                f"{name}.stride() == {stride}",
-                f"{name}.device == {device}",
-            )
-            if not self.inference:
-                self.conditions.append(f"{name}.is_inference() is {tree.is_inference()}")
-            self.leaves[name] = tree
-            self.nodes[id(tree)] = tree, self.graph.placeholder(name)
-        elif isinstance(tree, (dict, list, tuple)):
-            name = f"tree_{len(self.conditions)}"
-            self.conditions.append(f"len({name} := {path}) == {len(tree)}")
-            for k, v in tree.items() if isinstance(tree, dict) else enumerate(tree):
-                self.expect(v, f"{name}[{k!r}]", k)
-        else:
-            self.conditions.append(f"{path} == {self.constant(tree)}")
+    def record(self, step: Callable[..., Any], example: tuple[Any, ...]) -> None:
+        """Does step with tensors that have no values."""
+        cause = None
+        with fork_rng([]):
+            torch.rand(())  # to a state that no seed leads to
+            before = torch.get_rng_state()
+            with FakeTensorMode(allow_non_fake_inputs=True):
+                args = tree_map(_without_values, example)
+                leaves = [*self.conditions.like(args, "all", "args", "args")]
+                for leaf, name, path in leaves:
+                    self.input(leaf, name, "_".join(re.findall(r"[A-Za-z]\w*", path)[1:]) or "x")
+                try:
+                    with self:
+                        result = step(*args)
+                    self.graph.output(tree_map(self.node, result))
+                except Exception as error:
+                    cause = error
+                    self.refuse(f"a step that looks at no values, got {self.operation}")
+            if not torch.equal(before, torch.get_rng_state()):
+                self.refuse("a step that leaves the random state alone, got a seed")
+        if self.refused:
+            raise ValueError(self.refused) from cause
+        for leaf, name, path in leaves if self.asked else ():
+            inference = leaf.is_inference() or self.inference
+            told = {"device": leaf.device, "requires_grad": False, "is_inference()": inference}
+            same = (f"{name}.{k} == {self.conditions.constant(told[k])}" for k in self.asked)
+            self.conditions.expect(f"{path}'s {' and '.join(self.asked)}", *same)
 
-    def constant(self, value: Any) -> str:
-        """The name by which what is written has it."""
-        name = f"constant_{len(self.constants)}"
-        self.constants[name] = value
-        return name
+    def refuse(self, expected: str) -> None:
+        """Keeps the first thing that is wrong, since step might catch it."""
+        self.refused = self.refused or f"trace: expected {expected}"
+
+    def input(self, value: Tensor, operand: str, hint: str) -> None:
+        """Makes a tensor an input of the graph, where this operand goes to."""
+        node = self.graph.placeholder(hint)
+        node.target = node.name  # which is no other's
+        self.nodes[id(value)], self.operands[node.name] = (value, node), operand
 
     def node(self, value: Any) -> Any:
         """What stands for it in the graph."""
         if not isinstance(value, Tensor):
             return value
         if id(value) not in self.nodes:  # it was there before
-            with self.graph.inserting_before():
-                self.nodes[id(value)] = value, self.graph.placeholder(self.constant(value))
+            if isinstance(value, FakeTensor) or not _has_memory(value):
+                self.refuse(
+                    "operations that it can see, got a tensor that others made, such as those of "
+                    "torch.jit or torch.func; trace what is within: torch.vmap(trace(step))"
+                )
+            with self.graph.inserting_after(self.first):
+                self.input(value, self.conditions.constant(value), "constant")
         return self.nodes[id(value)][1]
 
     def __torch_function__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
     ) -> Any:
-        y = func(*args, **(kwargs or {}))
-        name = func.__name__
-        tensors = isinstance(y, (tuple, list)) and any(isinstance(part, Tensor) for part in y)
-        if isinstance(y, Tensor) or tensors:
+        name = (func.__self__ if func.__name__ == "__get__" else func).__name__
+        if any(mode() is not now for mode, now in self.modes.items()):
+            self.refuse(f"a step that leaves the modes of torch alone, got others for {name}")
+        try:
+            y = func(*args, **(kwargs or {}))
+        except Exception:
+            self.operation = name
+            raise
+        parts = y if isinstance(y, (tuple, list)) else [y]
+        if parts and all(isinstance(part, Tensor) for part in parts):
             operands, options = tree_map(self.node, (args, kwargs or {}))
-            if name == "__get__":
-                node = self.graph.call_function(getattr, (operands[0], func.__self__.__name__))
+            if func.__name__ == "__get__":
+                node = self.graph.call_function(getattr, (operands[0], name))
             elif func is getattr(Tensor, name, None) or func in vars(Tensor).values():
                 node = self.graph.call_method(name, operands, options)
             else:
                 node = self.graph.call_function(func, operands, options)
-            for i, part in enumerate(y if tensors else ()):
+            for i, part in enumerate(parts if parts is y else ()):
                 self.nodes[id(part)] = part, self.graph.call_function(getitem, (node, i))
             self.nodes[id(y)] = y, node
-        elif name in _VALUES or not isinstance(y, _LAYOUTS):
-            raise ValueError(f"trace: expected operations that give tensors, got {name}")
+        elif name not in _ANSWERS:
+            self.refuse(f"operations that give tensors, got {name}")
+        elif name == "is_inference" and self.inference and y:
+            pass  # whatever the arguments are: see `_without_values`
+        elif asked := _ANSWERS[name]:
+            self.asked.add(asked)
+            y = y or (name == "is_inference" and self.inference)
         return y
+
+
+def _has_memory(t: Tensor) -> bool:
+    try:
+        t.untyped_storage()
+    except NotImplementedError:  # within torch.vmap, say
+        return False
+    return True
+
+
+def _without_values(leaf: Any) -> Any:
+    """A tensor of the same layout that is no other's, made within FakeTensorMode."""
+    if not isinstance(leaf, Tensor):
+        return leaf
+    # In inference mode, an ordinary tensor: only what step makes is then an inference tensor.
+    with torch.inference_mode(leaf.is_inference() and not torch.is_inference_mode_enabled()):
+        return torch.empty_strided(leaf.shape, leaf.stride(), dtype=leaf.dtype, device=leaf.device)
+
+
+def _copied(leaf: Any, values: Callable[[Tensor], Tensor]) -> Any:
+    """A tensor of the same layout, whose memory has values(memory of the leaf)."""
+    if not isinstance(leaf, Tensor):
+        return leaf
+    with torch.inference_mode(leaf.is_inference()):
+        like = torch.empty_strided(leaf.shape, leaf.stride(), dtype=leaf.dtype, device=leaf.device)
+        elements = like.untyped_storage().nbytes() // like.element_size()
+        memory = leaf.detach().as_strided((elements,), (1,))
+        return values(memory).as_strided(leaf.shape, leaf.stride())
+
+
+def _same_values(memory: Tensor) -> Tensor:
+    return memory.clone()
+
+
+def _other_values(memory: Tensor) -> Tensor:
+    """The same, backwards, and nearer to zero: within the domain of most functions."""
+    backwards = memory.flip(0)
+    return backwards * 0.75 if memory.is_floating_point() or memory.is_complex() else backwards
+
+
+def _agree(a: Any, b: Any) -> bool:
+    """Whether two trees have the same keys in the same order, types, layouts and bits."""
+    if type(a) is not type(b):
+        return False
+    if isinstance(a, Tensor):
+        layouts = [(t.shape, t.stride(), t.dtype, t.device) for t in (a, b)]
+        bits = [torch.cat([t.detach().flatten()]).view(torch.uint8) for t in (a, b)]
+        return layouts[0] == layouts[1] and torch.equal(*bits)
+    if isinstance(a, dict):
+        return [*a] == [*b] and all(map(_agree, a.values(), b.values()))
+    if isinstance(a, (list, tuple)):
+        return len(a) == len(b) and all(map(_agree, a, b))
+    return a == b
