@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from functools import partial
 from operator import getitem
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -21,6 +21,7 @@ from functional_dl._tree import tree_leaves, tree_map
 R_co = TypeVar("R_co", covariant=True)
 
 
+@runtime_checkable
 class Traced(Protocol[R_co]):
     """A step as the tensor operations that it comes to for an example.
 

@@ -72,7 +72,7 @@ def test_many_networks_learn_at_once(capsys: Capture, monkeypatch: pytest.Monkey
 
 def test_traced_step_is_shown_line_by_line(capsys: Capture) -> None:
     code = printed(EXAMPLES["traced"], capsys)
-    assert code.startswith("def forward(self, weight_0, bias_1,")
+    assert code.startswith("def forward(self, weight, bias,")
     assert code.count("torch.sub(") == 4  # each parameter's update
     assert "relu" in code
 
