@@ -6,7 +6,9 @@ annotations at every call; what cannot run so is left out.
 
 import os
 from collections.abc import Iterator
-from functools import partial
+from contextlib import suppress
+from functools import cache, partial
+from types import SimpleNamespace
 
 import hypothesis
 import pytest
@@ -55,3 +57,13 @@ def threads(request: pytest.FixtureRequest) -> Iterator[int]:
     torch.set_num_threads(request.param)
     yield request.param
     torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="session")
+def quick_exports() -> None:
+    """Keeps onnxscript's translations, which torch.onnx reads anew for half of each export."""
+    with suppress(ImportError, AttributeError):  # elsewhere in another torch: exports are slower
+        from torch.onnx._internal.exporter import _registration
+
+        read = cache(_registration.onnxscript_apis.get_torchlib_ops)
+        _registration.onnxscript_apis = SimpleNamespace(get_torchlib_ops=read)

@@ -17,7 +17,7 @@ import functional_dl as fdl
 from cases import LAYERS, LOSSES, small
 from functional_dl.export import export, to_onnx
 
-pytestmark = pytest.mark.builds
+pytestmark = [pytest.mark.builds, pytest.mark.usefixtures("quick_exports")]
 
 MODEL = fdl.sequential(fdl.linear(3, 4), fdl.relu(), fdl.linear(4, 4), fdl.tanh(), fdl.linear(4, 2))
 STEP = step_of(MODEL)

@@ -4,6 +4,7 @@ import json
 import shutil
 import subprocess
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,7 +18,7 @@ from torch import Tensor
 import functional_dl as fdl
 from functional_dl.export import to_onnx
 
-pytestmark = pytest.mark.builds
+pytestmark = [pytest.mark.builds, pytest.mark.usefixtures("quick_exports")]
 ROOT = Path(__file__).parents[2]
 LR = 0.1
 
@@ -48,16 +49,27 @@ class Exported(NamedTuple):
     files: dict[str, Path]
 
 
-@pytest.fixture(scope="module", params=NETWORKS)
-def exported(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Exported:
-    """Each network; the tests of one are run together."""
-    name, folder = request.param, tmp_path_factory.mktemp("onnx")
-    params, inputs, targets = start(name)
-    example, step = (params, inputs[0], targets[0], LR), step_of(NETWORKS[name])
-    files = {kind: folder / f"{kind}.onnx" for kind in ("step", "steps")}
-    to_onnx(step, example, files["step"])
-    to_onnx(step, example, files["steps"], loop="steps")
-    return Exported(name, step, files)
+@pytest.fixture(scope="module")
+def export_once(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Exported]:
+    """Exports a network, the first time."""
+
+    @cache
+    def export(name: str) -> Exported:
+        folder = tmp_path_factory.mktemp("onnx")
+        params, inputs, targets = start(name)
+        example, step = (params, inputs[0], targets[0], LR), step_of(NETWORKS[name])
+        files = {kind: folder / f"{kind}.onnx" for kind in ("step", "steps")}
+        to_onnx(step, example, files["step"])
+        to_onnx(step, example, files["steps"], loop="steps")
+        return Exported(name, step, files)
+
+    return export
+
+
+@pytest.fixture(params=NETWORKS)
+def exported(request: pytest.FixtureRequest, export_once: Callable[[str], Exported]) -> Exported:
+    """Each network."""
+    return export_once(request.param)
 
 
 def test_a_client_can_loop_by_name(exported: Exported) -> None:
