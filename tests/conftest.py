@@ -8,6 +8,7 @@ import os
 from collections.abc import Iterator
 from contextlib import suppress
 from functools import cache, partial
+from pathlib import Path
 from types import SimpleNamespace
 
 import hypothesis
@@ -67,3 +68,10 @@ def quick_exports() -> None:
 
         read = cache(_registration.onnxscript_apis.get_torchlib_ops)
         _registration.onnxscript_apis = SimpleNamespace(get_torchlib_ops=read)
+
+
+@pytest.fixture(scope="session")
+def folder_of_all_workers(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A temporary folder of this run of pytest, which its workers have in common."""
+    folder = tmp_path_factory.getbasetemp()
+    return folder.parent if "PYTEST_XDIST_WORKER" in os.environ else folder

@@ -16,25 +16,40 @@ DEFAULT_SIGINT = (
     "import os, signal, sys; signal.signal(signal.SIGINT, signal.SIG_DFL);"
     "os.execv(sys.executable, [sys.executable, *sys.argv[1:]])"
 )
-"""Starts a script that can be interrupted, even where the tests run in the background."""
+"""Starts Python so that it can be interrupted, even where the tests run in the background."""
 
 
 @pytest.fixture
-def interrupt(tmp_path: Path) -> Callable[..., None]:
-    """Interrupts a script that has written a text, and looks at what it leaves."""
+def start(tmp_path: Path) -> Iterator[Callable[..., subprocess.Popen]]:
+    """Starts Python, to write to tmp_path, and returns when it has written a text to stderr.
 
-    def start_and_interrupt(script: str, *args: str, until: str) -> None:
-        command = [sys.executable, "-c", DEFAULT_SIGINT, SCRIPTS / script, f"--out={tmp_path}"]
-        process = subprocess.Popen(
-            [*command, *args],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            start_new_session=True,
-        )
+    What is left of it when the test ends is killed.
+    """
+    started: list[subprocess.Popen] = []
+
+    def start(*args: object, until: str) -> subprocess.Popen:
+        command = [sys.executable, "-c", DEFAULT_SIGINT, *map(str, args), f"--out={tmp_path}"]
+        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+        process = subprocess.Popen(command, **pipes, start_new_session=True)
+        started.append(process)
         seen = ""
         while until not in seen:
             seen += process.stderr.read(1) or pytest.fail(f"it ended by itself: {seen}")
+        return process
+
+    yield start
+    for process in started:
+        for pattern in patterns(process, tmp_path):
+            subprocess.run(["pkill", "-KILL", *pattern])
+        process.communicate()
+
+
+@pytest.fixture
+def interrupt(start: Callable[..., subprocess.Popen], tmp_path: Path) -> Callable[..., None]:
+    """Interrupts a script that has written a text, and looks at what it leaves."""
+
+    def start_and_interrupt(script: str, *args: str, until: str) -> None:
+        process = start(SCRIPTS / script, *args, until=until)
         process.send_signal(signal.SIGINT)
         printed, errors = process.communicate(timeout=60)
         assert process.returncode == -signal.SIGINT
@@ -43,10 +58,15 @@ def interrupt(tmp_path: Path) -> Callable[..., None]:
         assert errors.count("interrupted") == 1
         assert printed == ""
         assert list(tmp_path.iterdir()) == []
-        for pattern in (["-s", str(process.pid)], ["-f", f"out={tmp_path}"]):
+        for pattern in patterns(process, tmp_path):
             assert not alive(*pattern)
 
     return start_and_interrupt
+
+
+def patterns(process: subprocess.Popen, out: Path) -> list[list[str]]:
+    """What pgrep finds a process by, and all that it has started: a session, or the arguments."""
+    return [["-s", str(process.pid)], ["-f", f"out={out}"]]
 
 
 def alive(*pattern: str) -> str:

@@ -10,54 +10,64 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from filelock import FileLock
 
 import ranks as script
 
 SCRIPT = Path(__file__).parents[2] / "scripts" / "ranks.py"
+EACH_RANK = Path(__file__).with_name("each_rank_trains.py")
 
 
-def torchrun(ranks: int, script: Path, *args: object) -> subprocess.Popen:
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
-    command += [f"--nproc-per-node={ranks}", script, *map(str, args)]
-    environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    return subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
-    )
-
-
-def report(ranks: int, out: Path, *args: str) -> dict[str, Any]:
-    process = torchrun(
-        ranks, Path(__file__).with_name("each_rank_trains.py"), f"--out={out}", *args
-    )
-    _, errors = process.communicate(timeout=120)
-    assert process.returncode == 0, errors
-    return json.loads((out / "ranks.json").read_text())
+@pytest.fixture(scope="session")
+def reports(folder_of_all_workers: Path) -> dict[str, Any]:
+    """What groups of ranks come to, by their name; trained once for all tests."""
+    out = folder_of_all_workers / "ranks"
+    with FileLock(f"{out}.lock"):
+        if not out.exists():
+            run = subprocess.run(
+                [sys.executable, EACH_RANK, out], capture_output=True, text=True, timeout=120
+            )
+            assert run.returncode == 0, run.stderr
+    return {path.parent.name: json.loads(path.read_text()) for path in out.glob("*/ranks.json")}
 
 
 @pytest.mark.parametrize("ranks", [2, 4])
-def test_sharded_batches_train_as_distributed_data_parallel(ranks: int, tmp_path: Path) -> None:
-    tables = report(ranks, tmp_path, "--epochs=5", "--rounds=1")
+def test_sharded_batches_train_as_distributed_data_parallel(
+    ranks: int, reports: dict[str, Any]
+) -> None:
+    tables = reports[f"sharded-{ranks}"]
     rows = tables["Sharded batches, beside DistributedDataParallel"]
     assert [row["network"] for row in rows] == ["ReLU", "Tanh"]
     for row in rows:
+        assert row["ranks"] == str(ranks)
         for steps in ("1", "50"):
             differ, off = row[f"parameters that differ after {steps} steps"].split(", by ")
             assert ranks > 2 or differ == "0 of 1,427"
             assert float(off) < 1e-6  # some units in the last place
 
 
-def test_an_ensemble_is_shared_out(tmp_path: Path) -> None:
-    for row in report(2, tmp_path, "--seeds=6", "--epochs=60")["An ensemble"]:
-        assert row["members"] == "6"
+def test_an_ensemble_is_shared_out(reports: dict[str, Any]) -> None:
+    for row in reports["ensemble"]["An ensemble"]:
+        assert (row["ranks"], row["members"]) == ("2", "6")
         least, median, most = map(float, row["test error: least, median, most"].split())
         assert 0 < least <= median <= most < 0.5
 
 
-def test_a_killed_rank_ends_the_run_with_its_cause(tmp_path: Path) -> None:
-    process = torchrun(2, SCRIPT, "--epochs=1000000", f"--out={tmp_path}")
-    seen = ""
-    while "1000000" not in seen and "10000000" not in seen:  # until it trains
-        seen += process.stderr.read(1) or pytest.fail(f"it ended by itself: {seen}")
+def test_no_thread_of_its_group_outlives_a_rank_that_imports_all_by_itself(tmp_path: Path) -> None:
+    places = {"RANK": "0", "LOCAL_RANK": "0", "WORLD_SIZE": "1"}
+    address = {"MASTER_ADDR": "localhost", "MASTER_PORT": "0", "TORCHELASTIC_RUN_ID": "a test"}
+    run = subprocess.run(
+        [sys.executable, EACH_RANK, "--epochs=1", "--rounds=1", f"--out={tmp_path}"],
+        env=os.environ | places | address,
+        capture_output=True,
+        text=True,
+    )
+    assert run.returncode == 0, run.stderr
+
+
+def test_a_killed_rank_ends_the_run_with_its_cause(start: Callable[..., subprocess.Popen]) -> None:
+    torchrun = "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"
+    process = start(*torchrun, SCRIPT, "--epochs=1000000", until="step/s]")
     children = subprocess.run(
         ["pgrep", "-P", str(process.pid)], capture_output=True, text=True, check=True
     )
@@ -68,7 +78,7 @@ def test_a_killed_rank_ends_the_run_with_its_cause(tmp_path: Path) -> None:
 
 
 def test_an_interrupt_leaves_a_line_and_no_process(interrupt: Callable[..., None]) -> None:
-    interrupt("ranks.py", "--epochs=1000000", until="step/s]")
+    interrupt("ranks.py", "--seeds=2", "--epochs=1000000", until="epoch/s]")
 
 
 @pytest.mark.parametrize(
