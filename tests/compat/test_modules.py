@@ -12,6 +12,7 @@ from cases import same_bits
 from functional_dl.compat import MSE, SGD, Linear, Module, ReLU, Sequential, Tanh
 
 
+@pytest.mark.long
 def test_algorithm_1_as_printed_trains_as_pytorch_does() -> None:
     data = [(torch.rand(10, 2), torch.rand(10, 2)) for _ in range(5)]
     epochs, lr, losses = range(20), 0.1, []

