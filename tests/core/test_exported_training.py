@@ -85,20 +85,39 @@ def test_a_client_can_loop_by_name(exported: Exported) -> None:
         assert shapes["inputs"] == shapes["targets"] == [*stacked, "batch", 2]
 
 
+class InPython(NamedTuple):
+    """A training: its losses, and params at 25 points of it, before and after a first batch."""
+
+    losses: np.ndarray
+    points: list[tuple[fdl.Params, fdl.Params]]
+
+
+@cache
+def in_python(name: str, steps: int) -> InPython:
+    step, (params, inputs, targets) = step_of(NETWORKS[name]), start(name)
+    losses, points = [], []
+    with torch.inference_mode():
+        for i in range(steps):
+            new, loss = step(params, inputs[i % 10], targets[i % 10], LR)
+            losses.append(loss.item())
+            if i % (steps // 25) == 0:
+                points.append((params, new))
+            params = new
+    return InPython(np.array(losses), points)
+
+
 @pytest.mark.parametrize("kind", ["step", "steps"])
 def test_a_step_from_25_points_of_training_is_pythons(exported: Exported, kind: str) -> None:
-    params, inputs, targets = start(exported.name)
-    step, file = exported.python, session(exported.files[kind])
-    for i in range(25 * 40):
-        x, t = inputs[i % 10], targets[i % 10]
-        new, _ = step(params, x, t, LR)
-        if i % 40 == 0:
-            more = {"steps": 1, "inputs": x[None], "targets": t[None]}
-            feed = fed(params, lr=np.float32(LR), inputs=x, targets=t)
-            theirs = file.run(None, feed | (fed({}, **more) if kind == "steps" else {}))
-            for ours, p in zip(fdl.to_state_dict(new).values(), theirs, strict=False):
-                assert np.abs(ours.numpy() - p).max() < 2e-7
-        params = new
+    _, inputs, targets = start(exported.name)
+    x, t = inputs[0], targets[0]
+    file = session(exported.files[kind])
+    more = {"steps": 1, "inputs": x[None], "targets": t[None]} if kind == "steps" else {}
+    for params, new in in_python(exported.name, 1000).points:
+        theirs = file.run(
+            None, fed(params, lr=np.float32(LR), **({"inputs": x, "targets": t} | more))
+        )
+        for ours, p in zip(fdl.to_state_dict(new).values(), theirs, strict=False):
+            assert np.abs(ours.numpy() - p).max() < 2e-7
 
 
 def test_the_whole_training_is_that_of_the_steps_and_of_python(exported: Exported) -> None:
@@ -128,11 +147,7 @@ def test_500_epochs_with_tanh_end_as_in_python(exported: Exported) -> None:
     params, inputs, targets = start(exported.name)
     feed = fed(params, lr=np.float32(LR), inputs=inputs, targets=targets, steps=5000)
     *_, losses = session(exported.files["steps"]).run(None, feed)
-    step = exported.python
-    with torch.inference_mode():
-        for i in range(5000):
-            params, loss = step(params, inputs[i % 10], targets[i % 10], LR)
-    assert abs(losses[-1] / loss.item() - 1) < 1e-4
+    assert abs(losses[-1] / in_python(exported.name, 5000).losses[-1] - 1) < 1e-4
 
 
 @pytest.fixture(scope="module")
@@ -160,36 +175,30 @@ def plain(tensors: Any) -> Any:
 def test_javascript_trains_as_python(
     exported: Exported, kind: str, web: list[str], tmp_path: Path
 ) -> None:
-    step = exported.python
     params, inputs, targets = start(exported.name)
     steps = 5000 if kind == "steps" else 500
+    losses, points = in_python(exported.name, steps)
     task = {
         "file": str(exported.files[kind]),
         "lr": LR,
         "inputs": plain(inputs) if kind == "steps" else [plain(x) for x in inputs],
         "targets": plain(targets) if kind == "steps" else [plain(t) for t in targets],
-        "starts": [{"params": plain(params), "first": 0, "steps": steps}],
+        "starts": [
+            {"params": plain(params), "first": 0, "steps": steps},
+            *({"params": plain(params), "first": 0, "steps": 1} for params, _ in points),
+        ],
     }
-    ours, new = [], []
-    with torch.inference_mode():
-        for i in range(steps):
-            if i % (steps // 25) == 0:  # so the batch is the first, as training begins with
-                task["starts"].append({"params": plain(params), "first": 0, "steps": 1})
-            params, loss = step(params, inputs[i % 10], targets[i % 10], LR)
-            ours.append(loss.item())
-            if i % (steps // 25) == 0:
-                new.append([p.flatten() for p in fdl.to_state_dict(params).values()])
     (tmp_path / "task.json").write_text(json.dumps(task))
     run = subprocess.run([*web, tmp_path / "task.json"], capture_output=True, text=True, check=True)
     whole, *single = json.loads(run.stdout)
-    off = np.abs(np.array(whole["losses"]) / np.array(ours) - 1)
+    off = np.abs(np.array(whole["losses"]) / losses - 1)
     assert len(off) == steps
     assert off[:200].max() < 1e-6
     if exported.name == "Tanh":  # ReLU is chaotic: scripts/onnx_train.py draws how
         assert off[-1] < 1e-4
-    for theirs, ours in zip(single, new, strict=True):
-        for a, b in zip(theirs["params"], ours, strict=True):
-            assert np.abs(np.array(a) - b.numpy()).max() < 2e-7
+    for theirs, (_, new) in zip(single, points, strict=True):
+        for a, p in zip(theirs["params"], fdl.to_state_dict(new).values(), strict=True):
+            assert np.abs(np.array(a) - p.flatten().numpy()).max() < 2e-7
 
 
 def test_batches_may_be_of_any_size(exported: Exported) -> None:

@@ -122,8 +122,8 @@ def test_a_process_that_is_spawned_takes_a_model() -> None:
 
 
 def test_joblibs_workers_take_a_model() -> None:
-    (ours,) = joblib.Parallel(n_jobs=2)([joblib.delayed(trained)(MODEL, fdl.mse())])
-    get_reusable_executor().shutdown()
+    with get_reusable_executor(max_workers=1) as executor:
+        ours = executor.submit(trained, MODEL, fdl.mse()).result()
     assert same_trees(ours, trained(MODEL, fdl.mse()))
 
 

@@ -99,7 +99,7 @@ def test_sharpness_is_the_top_eigenvalue_of_the_full_hessian(descent: Descent) -
         outputs = torch.func.functional_call(module, params, (points,))
         return nn.functional.mse_loss(outputs, targets)
 
-    for _, params, ours in (path[0], path[len(path) // 2], path[-1]):
+    for _, params, ours in (path[0], path[-1]):
         hessian = torch.func.hessian(loss)(recipe.flatten(params))
         expected = torch.linalg.eigvalsh(hessian)[-1].item()
         torch.testing.assert_close(ours, expected, rtol=1e-3, atol=0)
