@@ -90,6 +90,7 @@ def bare(tmp_path: Path) -> Path:
     return home / "bin" / "python"
 
 
+@pytest.mark.usefixtures("quick_exports")
 def test_export_and_client_need_numpy_and_onnxruntime_only_to_train(
     bare: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture
 ) -> None:

@@ -143,7 +143,13 @@ def test_pytorch_saves_and_runs_what_is_exported(tmp_path: Path) -> None:
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")  # torch's own
 def test_a_step_compiled_ahead_of_time_runs_from_its_package(tmp_path: Path) -> None:
     path = str(tmp_path / "step.pt2")
-    torch._inductor.aoti_compile_and_package(export(STEP, EXAMPLE), package_path=path)
+    quick = {
+        "aot_inductor.precompile_headers": False,
+        "aot_inductor.compile_wrapper_opt_level": "O0",
+    }
+    torch._inductor.aoti_compile_and_package(
+        export(STEP, EXAMPLE), package_path=path, inductor_configs=quick
+    )
     loaded = torch._inductor.aoti_load_package(path)
     torch.testing.assert_close(loaded(PARAMS, X, T, torch.tensor(0.1)), STEP(*EXAMPLE))
 
