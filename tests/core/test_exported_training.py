@@ -176,7 +176,7 @@ def test_javascript_trains_as_python(
     exported: Exported, kind: str, web: list[str], tmp_path: Path
 ) -> None:
     params, inputs, targets = start(exported.name)
-    steps = 5000 if kind == "steps" else 500
+    steps = 5000 if kind == "steps" else 250
     losses, points = in_python(exported.name, steps)
     task = {
         "file": str(exported.files[kind]),

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-import cli
 import compare
+import figures
 
 
 @pytest.mark.usefixtures("unpinned")
@@ -43,7 +43,7 @@ def test_tables_are_printed_even_if_the_disk_is_full(
     def fail(*_: object) -> None:
         raise OSError("No space left on device")
 
-    monkeypatch.setattr(cli, "write_json", fail)
+    monkeypatch.setattr(figures, "save", fail)
     with pytest.raises(OSError, match="No space left on device"):
         compare.main(["--epochs=1", "--runs=1", f"--out={tmp_path}"])
     printed = capsys.readouterr().out
