@@ -52,6 +52,13 @@ def stack(trees: Sequence[Any]) -> Any:
 def unstack(tree: Any) -> list[Any]:
     """The inverse of `stack`: a tree for each index of the first axis.
 
+    Args:
+        tree: A tree whose leaves all have the same first axis.
+
+    Returns:
+        The trees, in the memory of the leaves: one that is kept keeps all of them alive, unless it
+        is copied, as by `tree_map(torch.clone, one)`.
+
     Raises:
         ValueError: The leaves differ in the size of their first axis, or have none.
     """
@@ -59,7 +66,9 @@ def unstack(tree: Any) -> list[Any]:
     return [tree_map(lambda leaf, i=i: leaf[i], tree) for i in range(n)]
 
 
-def scan(step: Callable[[Any, Any], tuple[Any, Any]], carry: Any, xs: Any) -> tuple[Any, Any]:
+def scan(
+    step: Callable[[Any, Any], tuple[Any, Any]], carry: Any, xs: Any, length: int | None = None
+) -> tuple[Any, Any]:
     """carry, y = step(carry, x) for each x that is stacked in xs.
 
     As `jax.lax.scan`. Where it is compiled, it becomes a loop (`torch.while_loop`), so that the
@@ -67,37 +76,49 @@ def scan(step: Callable[[Any, Any], tuple[Any, Any]], carry: Any, xs: Any) -> tu
     same structure, shapes and dtypes.
 
     Args:
-        step: A pure function.
-        carry: A tree, such as params.
-        xs: A tree whose leaves all have the same first axis, such as the batches of an epoch.
+        step: A pure function. If its y is None, so are the ys.
+        carry: A tree, such as params. A number in it, such as a count, is a 0-d tensor for step.
+        xs: A tree whose leaves all have the same first axis, such as the batches of an epoch; or
+            None, which each x is then, too.
+        length: How many steps there are, if xs don't tell.
 
     Returns:
         The last carry, and the ys as one tree, stacked.
 
     Raises:
-        ValueError: The leaves of xs differ in the size of their first axis, or it is zero; or the
-            ys differ in structure, shapes or dtypes.
+        ValueError: The leaves of xs differ in the size of their first axis; there is no step to do;
+            length is another than that of xs; or the ys differ in structure, shapes or dtypes.
+        TypeError: There are neither xs nor a length; or a y holds something else than tensors, or
+            so does the carry where it is compiled.
     """
-    n = _length("scan", xs)
-    if n == 0:
-        raise ValueError("scan: expected xs to hold at least one x, got none")
-    if not is_compiling():
-        ys: Any = []
-        for x in unstack(xs):
-            carry, y = step(carry, x)
-            ys.append(y)
-        return carry, _stack("scan", ys)
+    if xs is None and type(length) is not int:
+        raise TypeError(f"scan: expected xs or a whole number as length, got {length!r}")
+    n: Any = length if xs is None else _length("scan", xs)
+    if n < 1 or length not in (None, n):
+        raise ValueError(f"scan: expected xs of length {length or '1 or more'}, got {n}")
 
-    carry, y = step(carry, tree_map(lambda leaf: leaf[0], xs))
+    def step_on(carry: Any, item: Callable[[Tensor], Tensor]) -> tuple[Any, Any]:
+        carry, y = step(carry, xs if xs is None else tree_map(item, xs))
+        return carry, () if y is None else y
+
+    carry = tree_map(lambda k: torch.tensor(k) if isinstance(k, (int, float)) else k, carry)
+    if not is_compiling():
+        all_ys: list[Any] = []
+        for i in range(n):
+            carry, y = step_on(carry, lambda leaf, i=i: leaf[i])
+            all_ys.append(y)
+        ys = _stack("scan", all_ys)
+        return carry, None if ys == () else ys
+
+    carry, y = step_on(carry, lambda leaf: leaf[0])
     ys = tree_map(lambda y: torch.cat([y[None], y.new_zeros(n - 1, *y.shape)]), y)
 
     def body(i: Tensor, carry: Any, ys: Any) -> tuple[Tensor, Any, Any]:
         def at(leaf: Tensor) -> Tensor:
             return i.view(1).to(leaf.device)
 
-        x = tree_map(lambda leaf: leaf.index_select(0, at(leaf)).squeeze(0), xs)
         olds = tensors("scan", carry)
-        carry, y = step(carry, x)
+        carry, y = step_on(carry, lambda leaf: leaf.index_select(0, at(leaf)).squeeze(0))
 
         def own(leaf: Tensor) -> Tensor:  # the loop can't hand on what it was handed itself
             return leaf.clone() if any(leaf is old for old in olds) else leaf
@@ -105,9 +126,9 @@ def scan(step: Callable[[Any, Any], tuple[Any, Any]], carry: Any, xs: Any) -> tu
         ys = tree_map(lambda ys, y: ys.index_copy(0, at(ys), y[None]), ys, y)
         return i + 1, tree_map(own, carry), ys
 
-    second = torch.ones((), dtype=torch.int64)
+    second = torch.ones((), dtype=torch.int64, device="cpu")
     _, carry, ys = torch.while_loop(lambda i, *_: i < n, body, (second, carry, ys))
-    return carry, ys
+    return carry, None if ys == () else ys
 
 
 def _stack(name: str, trees: Sequence[Any]) -> Any:

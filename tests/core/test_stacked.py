@@ -186,7 +186,7 @@ BAD = {
     "scan: no x": (
         lambda: scan_xs([zeros(0, 2), zeros(0)]),
         V,
-        "scan: expected xs to hold at least one x, got none",
+        "scan: expected xs of length 1 or more, got 0",
     ),
     **{
         f"{who}: {what}": (
@@ -212,7 +212,9 @@ BAD = {
             ("scan ys", scan_ys),
             ("scan second", lambda t: scan_ys(A, t)),
         )
+        if t is not None or not who.startswith("scan")
     },
+    "scan: a y that is None": (lambda: scan_ys(A, None), V, "scan: expected trees like the first"),
     **{
         f"{who}: {what}": (
             lambda f=f, t=t: f(t),
@@ -285,6 +287,46 @@ def test_compiled_a_step_may_hand_on_what_it_was_handed() -> None:
 
     carry, xs = {"last": zeros(3), "now": ones(3), "lr": ones(())}, torch.rand(4, 3)
     assert_same(compiled(step, backend="eager")(carry, xs), fdl.scan(step, carry, xs))
+
+
+def counting(carry: Any, x: None) -> tuple[Any, None]:
+    assert x is None
+    return {"k": carry["k"] + 1, "w": carry["w"] * carry["k"]}, None
+
+
+def test_without_xs_or_ys_it_counts_as_jax_does() -> None:
+    carry, ys = fdl.scan(counting, {"k": 2, "w": ones(2)}, None, length=3)
+    assert ys is None
+    assert_same(carry, {"k": torch.tensor(5), "w": ones(2) * 24})
+    _, ys = fdl.scan(lambda k, x: (k + 1, x * k), 0, ones(3), length=3)
+    assert_same(ys, torch.tensor([0.0, 1.0, 2.0]))
+
+
+@pytest.mark.builds
+def test_compiled_without_xs_or_ys_it_counts_alike() -> None:
+    def f(w: Tensor) -> Any:
+        return fdl.scan(counting, {"k": 2, "w": w}, None, length=3)
+
+    carry, ys = torch.compile(f, fullgraph=True, backend="eager")(ones(2))
+    assert ys is None
+    assert_same(carry, {"k": torch.tensor(5), "w": ones(2) * 24})
+
+
+@pytest.mark.parametrize(
+    ("xs", "length", "error", "message"),
+    [
+        (None, None, TypeError, "xs or a whole number as length, got None"),
+        (None, 2.0, TypeError, "xs or a whole number as length, got 2.0"),
+        (None, 0, ValueError, "xs of length 1 or more, got 0"),
+        (ones(0), None, ValueError, "xs of length 1 or more, got 0"),
+        (ones(3), 2, ValueError, "xs of length 2, got 3"),
+    ],
+)
+def test_a_length_that_is_missing_or_another_is_refused(
+    xs: Any, length: Any, error: type[Exception], message: str
+) -> None:
+    with pytest.raises(error, match=f"^scan: expected {message}$"):
+        fdl.scan(lambda carry, x: (carry, x), ones(()), xs, length)
 
 
 def test_traced_a_carry_must_be_of_tensors(monkeypatch: pytest.MonkeyPatch) -> None:
