@@ -7,7 +7,8 @@ Each rank takes its share of a batch, and all do the same step:
 """
 
 import hashlib
-from functools import lru_cache
+from collections.abc import Sequence
+from functools import lru_cache, reduce
 from typing import Any
 
 import torch
@@ -15,25 +16,28 @@ from torch import Tensor
 from torch import distributed as dist
 
 from functional_dl._errors import not_floating
-from functional_dl._tree import tensors, tree_layout, tree_map
-
-MARKS = 64
-"""Numbers that say what tree it is."""
+from functional_dl._tree import tensors, tree_map
 
 FIRST = 2**14
-"""Bytes of the first message. It is as long for every tree, so that none waits for more."""
+"""Bytes of the first message, whatever a rank holds: if sizes or dtypes differed, gloo would abort.
+
+It says what tree it is from, and carries the tree if there is room."""
 
 
 def average(tree: Any, group: dist.ProcessGroup | None = None) -> Any:
     """The mean over ranks, of each leaf: (1/R) Σᵣ leafᵣ.
 
     All leaves of a dtype go in one buffer, and are divided before they are summed. That is what
-    PyTorch's DistributedDataParallel does: of two ranks, every bit is the same; of more, the order
-    of a sum depends on where in the buffer an element lies.
+    PyTorch's DistributedDataParallel does: of two ranks, every bit is the same; of more, sums may
+    run in another order.
+
+    A mean of the ranks' means is the batch's mean only where all shares have the same size. If rank
+    r has nᵣ of the N samples, weight its gradients by R nᵣ/N first: (1/R) Σᵣ (R nᵣ/N) leafᵣ is
+    Σᵣ (nᵣ/N) leafᵣ.
 
     Args:
-        tree: Gradients, such as `value_and_grad` gives, of the same structure, shapes and dtypes on
-            all ranks. All of them call this.
+        tree: Gradients, such as `value_and_grad` gives, of the same structure, shapes, dtypes and
+            type of device on all ranks. All of them call this.
         group: The ranks; all there are if it is None.
 
     Returns:
@@ -41,45 +45,76 @@ def average(tree: Any, group: dist.ProcessGroup | None = None) -> Any:
 
     Raises:
         RuntimeError: torch.distributed isn't initialised, or a rank is gone.
-        ValueError: The ranks hold different trees; the message has those of all.
-        TypeError: A leaf is no floating tensor.
+        ValueError: This rank isn't in the group; the leaves aren't on one device that the group
+            connects; or the ranks hold different trees, or one holds what can't be averaged: all
+            get a message that says what each holds.
+        TypeError: A leaf is no floating tensor. The other ranks get a ValueError.
     """
     if not dist.is_initialized():
         raise RuntimeError("average: expected torch.distributed to be initialised, as by torchrun")
-    leaves = tensors("average", tree)
-    for leaf in leaves:
-        if not leaf.is_floating_point():
-            raise not_floating("average", "a leaf", leaf)
-    layout = str(tree_layout(tree))
+    if dist.get_rank(group) < 0:
+        raise ValueError(f"average: expected a group with this rank, {dist.get_rank()}, in it")
     ranks = dist.get_world_size(group)
+    connected = [pair.partition(":")[0] for pair in dist.get_backend_config(group).split(",")]
+    alike: list[list[Tensor]] = []
+    buffers: list[Tensor] = []
+    parts: list[Tensor] = []
+    fault = None
+    try:
+        leaves = _averageable(tree, connected)
+        layout = str(tree_map(lambda leaf: (leaf.dtype, (*leaf.shape,), leaf.device.type), tree))
+        dtypes = dict.fromkeys(leaf.dtype for leaf in leaves)
+        alike = [[leaf for leaf in leaves if leaf.dtype == dtype] for dtype in dtypes]
+        buffers = [torch.cat([leaf.detach().flatten() for leaf in same]) / ranks for same in alike]
+        parts = [buffer.view(torch.uint8) for buffer in buffers]
+    except Exception as error:  # told to the others before it is raised, for they wait
+        layout, fault = f"{type(error).__name__}: {error}", error
+
+    parts = [_mark(layout), *parts]
+    fits = sum(map(len, parts)) <= FIRST
+    parts = parts if fits else parts[:1]
+    parts.append(torch.zeros(FIRST - sum(map(len, parts)), dtype=torch.uint8))
+    message = torch.cat([part.to(connected[0]) for part in parts])[None]
+    messages = message.new_empty(ranks, FIRST)
+    layouts: list[Any] = [layout] * ranks
+    try:
+        dist.all_gather_single(messages, message, group)
+        marks, *shares = messages.split([*map(len, parts)], 1)
+        if not torch.equal(marks[1:], marks[:-1]):
+            dist.all_gather_object(layouts, layout, group)
+        elif not fault:
+            for i, buffer in enumerate(buffers):
+                if fits:  # each rank adds in the order of ranks, so that all get the same
+                    buffer.copy_(reduce(torch.add, shares[i].clone().view(buffer.dtype)))
+                else:
+                    dist.all_reduce(buffer, group=group)
+    except RuntimeError as error:
+        raise RuntimeError(f"average: expected all ranks to be there, but: {error}") from error
+    if fault:
+        raise fault
+    if len({*layouts}) > 1:
+        raise ValueError(f"average: expected the same tree on all ranks, got {'; '.join(layouts)}")
     means: dict[int, Tensor] = {}
-    for dtype in dict.fromkeys(leaf.dtype for leaf in leaves) or [torch.float32]:
-        same = [leaf for leaf in leaves if leaf.dtype == dtype]
-        marks = _marks(layout).to(same[0] if same else torch.empty(0))
-        sizes = [leaf.numel() for leaf in same]
-        first = FIRST // dtype.itemsize
-        sizes.append(max(0, first - MARKS - sum(sizes)))
-        padding = marks.new_zeros(sizes[-1])
-        buffer = torch.cat([marks, *(leaf.flatten() for leaf in same), padding])
-        averaged = buffer[MARKS:].div_(ranks)
-        try:
-            dist.all_reduce(buffer[:first], group=group)
-            if not all(mark in (0, ranks) for mark in buffer[:MARKS].tolist()):
-                layouts: list[Any] = [None] * ranks
-                dist.all_gather_object(layouts, layout, group)
-                trees = "; ".join(layouts)
-                raise ValueError(f"average: expected the same tree on all ranks, got {trees}")
-            if len(buffer) > first:
-                dist.all_reduce(buffer[first:], group=group)
-        except RuntimeError as error:
-            raise RuntimeError(f"average: expected all ranks to be there, but: {error}") from error
-        for leaf, mean in zip(same, averaged.split(sizes), strict=False):
+    for same, buffer in zip(alike, buffers, strict=True):
+        for leaf, mean in zip(same, buffer.split([leaf.numel() for leaf in same]), strict=True):
             means[id(leaf)] = mean.view(leaf.shape)
     return tree_map(lambda leaf: means[id(leaf)], tree)
 
 
+def _averageable(tree: Any, devices: Sequence[str]) -> list[Tensor]:
+    """The leaves, if all are floating tensors on one device of these types."""
+    leaves = tensors("average", tree)
+    for leaf in leaves:
+        if not leaf.is_floating_point():
+            raise not_floating("average", "a leaf", leaf)
+        if leaf.device != leaves[0].device or leaf.device.type not in devices:
+            expected = f"all leaves on one device of type {' or '.join(devices)}"
+            got = ", ".join({str(leaf.device): None for leaf in leaves})
+            raise ValueError(f"average: expected {expected}, got {got}")
+    return leaves
+
+
 @lru_cache
-def _marks(layout: str) -> Tensor:
-    """The bits of a checksum, as numbers: summed over R ranks, each is 0 or R if all agree."""
-    checksum = int.from_bytes(hashlib.sha256(layout.encode()).digest()[: MARKS // 8])
-    return torch.tensor([float(bit) for bit in f"{checksum:0{MARKS}b}"])
+def _mark(layout: str) -> Tensor:
+    """A checksum."""
+    return torch.tensor([*hashlib.sha256(layout.encode()).digest()], dtype=torch.uint8)
