@@ -6,9 +6,9 @@ Each rank takes its share of a batch, and all do the same step:
     params = sgd(params, average(grads), lr)
 """
 
-import hashlib
 from collections.abc import Sequence
-from functools import lru_cache, reduce
+from functools import reduce
+from hashlib import sha256
 from typing import Any
 
 import torch
@@ -55,25 +55,26 @@ def average(tree: Any, group: dist.ProcessGroup | None = None) -> Any:
     if dist.get_rank(group) < 0:
         raise ValueError(f"average: expected a group with this rank, {dist.get_rank()}, in it")
     ranks = dist.get_world_size(group)
-    connected = [pair.partition(":")[0] for pair in dist.get_backend_config(group).split(",")]
-    alike: list[list[Tensor]] = []
-    buffers: list[Tensor] = []
-    parts: list[Tensor] = []
-    fault = None
+    connected = [pair.split(":")[0] for pair in dist.get_backend_config(group).split(",")]
     try:
         leaves = _averageable(tree, connected)
         layout = str(tree_map(lambda leaf: (leaf.dtype, (*leaf.shape,), leaf.device.type), tree))
-        dtypes = dict.fromkeys(leaf.dtype for leaf in leaves)
-        alike = [[leaf for leaf in leaves if leaf.dtype == dtype] for dtype in dtypes]
-        buffers = [torch.cat([leaf.detach().flatten() for leaf in same]) / ranks for same in alike]
-        parts = [buffer.view(torch.uint8) for buffer in buffers]
-    except Exception as error:  # told to the others before it is raised, for they wait
+        buffers = {
+            dtype: torch.cat([leaf.detach().flatten() for leaf in leaves if leaf.dtype == dtype])
+            for dtype in dict.fromkeys(leaf.dtype for leaf in leaves)
+        }
+        for buffer in buffers.values():
+            buffer.div_(ranks)
+        parts = [buffer.view(torch.uint8) for buffer in buffers.values()]
+        fault = None
+    except Exception as error:  # raised when the others, who wait, have been told
         layout, fault = f"{type(error).__name__}: {error}", error
+        leaves, buffers, parts = [], {}, []
 
-    parts = [_mark(layout), *parts]
-    fits = sum(map(len, parts)) <= FIRST
-    parts = parts if fits else parts[:1]
-    parts.append(torch.zeros(FIRST - sum(map(len, parts)), dtype=torch.uint8))
+    mark = torch.frombuffer(bytearray(sha256(layout.encode()).digest()), dtype=torch.uint8)
+    fits = sum(map(len, [mark, *parts])) <= FIRST
+    parts = [mark, *parts] if fits else [mark]
+    parts.append(mark.new_zeros(FIRST - sum(map(len, parts))))
     message = torch.cat([part.to(connected[0]) for part in parts])[None]
     messages = message.new_empty(ranks, FIRST)
     layouts: list[Any] = [layout] * ranks
@@ -82,23 +83,23 @@ def average(tree: Any, group: dist.ProcessGroup | None = None) -> Any:
         marks, *shares = messages.split([*map(len, parts)], 1)
         if not torch.equal(marks[1:], marks[:-1]):
             dist.all_gather_object(layouts, layout, group)
-        elif not fault:
-            for i, buffer in enumerate(buffers):
+        else:
+            for i, buffer in enumerate(buffers.values()):
                 if fits:  # each rank adds in the order of ranks, so that all get the same
                     buffer.copy_(reduce(torch.add, shares[i].clone().view(buffer.dtype)))
                 else:
                     dist.all_reduce(buffer, group=group)
     except RuntimeError as error:
         raise RuntimeError(f"average: expected all ranks to be there, but: {error}") from error
-    if fault:
+    if fault is not None:
         raise fault
     if len({*layouts}) > 1:
         raise ValueError(f"average: expected the same tree on all ranks, got {'; '.join(layouts)}")
-    means: dict[int, Tensor] = {}
-    for same, buffer in zip(alike, buffers, strict=True):
-        for leaf, mean in zip(same, buffer.split([leaf.numel() for leaf in same]), strict=True):
-            means[id(leaf)] = mean.view(leaf.shape)
-    return tree_map(lambda leaf: means[id(leaf)], tree)
+    means = {
+        dtype: iter(buffer.split([leaf.numel() for leaf in leaves if leaf.dtype == dtype]))
+        for dtype, buffer in buffers.items()
+    }
+    return tree_map(lambda leaf: next(means[leaf.dtype]).view(leaf.shape), tree)
 
 
 def _averageable(tree: Any, devices: Sequence[str]) -> list[Tensor]:
@@ -112,9 +113,3 @@ def _averageable(tree: Any, devices: Sequence[str]) -> list[Tensor]:
             got = ", ".join({str(leaf.device): None for leaf in leaves})
             raise ValueError(f"average: expected {expected}, got {got}")
     return leaves
-
-
-@lru_cache
-def _mark(layout: str) -> Tensor:
-    """A checksum."""
-    return torch.tensor([*hashlib.sha256(layout.encode()).digest()], dtype=torch.uint8)

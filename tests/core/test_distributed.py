@@ -32,7 +32,7 @@ def run(monkeypatch: pytest.MonkeyPatch) -> Iterator[Run]:
 
     def run(ranks: int, f: Callable[[int], Any], backend: str = "gloo") -> list[Any]:
         store = dist.HashStore()
-        timeout = timedelta(seconds=10)
+        timeout = timedelta(seconds=5)
         done = Barrier(ranks)
 
         def on(rank: int) -> Any:
@@ -129,6 +129,16 @@ def test_shares_of_different_sizes_are_weighted_as_the_docstring_says(run: Run) 
     shares = [batch[:1], batch[1:]]
     for mean in run(2, lambda rank: average(2 * len(shares[rank]) / 4 * shares[rank].mean())):
         assert torch.equal(mean, batch.mean())
+
+
+@pytest.mark.parametrize(("size", "more"), [(4088, []), (4089, [4089])])  # of 4 bytes; a mark of 32
+def test_a_tree_of_up_to_16_kib_takes_one_message(
+    run: Run, size: int, more: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sizes: list[int] = []
+    monkeypatch.setattr(dist, "all_reduce", lambda buffer, group: sizes.append(len(buffer)))
+    run(1, lambda _: average(torch.ones(size)))
+    assert sizes == more
 
 
 def test_ranks_without_a_leaf_agree(run: Run) -> None:
@@ -270,5 +280,6 @@ def test_a_lost_rank_is_an_error(run: Run, size: int) -> None:
 
 
 def test_without_a_process_group_average_says_so() -> None:
-    with pytest.raises(RuntimeError, match=r"average: expected torch.distributed to be initialis"):
-        average({"a": A})
+    error = outcome(average, A)
+    assert type(error) is RuntimeError
+    assert str(error) == "average: expected torch.distributed to be initialised, as by torchrun"

@@ -27,8 +27,9 @@ def cells(table: str) -> list[list[str]]:
 
 
 def test_it_is_a_table_in_a_format_of_tabulates() -> None:
-    head, _, *rows = cells(fdl.summary(MODEL, MODEL.init(), "github"))
+    head, rule, *rows = cells(fdl.summary(MODEL, MODEL.init(), "pipe"))
     assert head == ["layer", "kind", "shapes", "parameters", "bytes"]
+    assert [side[0] + side[-1] for side in rule] == [":-", ":-", ":-", "-:", "-:"]  # left, right
     assert rows[3] == ["2", "sequential", "", "", ""]
     assert rows[4] == ["2.0", "linear", "weight (1000, 25)", "25,000", "100,000"]
     assert rows[-1] == ["total", "", "", "25,075", "100,300"]
@@ -45,13 +46,12 @@ def test_bytes_are_those_of_the_dtype() -> None:
 
 
 def test_a_layer_of_ones_own_has_the_name_of_what_made_it() -> None:
-    def doubled() -> fdl.Layer:
+    def infinity() -> fdl.Layer:  # a number to tabulate
         def vjp(params: fdl.Params, x: torch.Tensor) -> None: ...
 
-        return fdl.Layer(lambda *_, **__: {}, lambda _, x: 2 * x, vjp)
+        return fdl.Layer(lambda *_, **__: {}, lambda _, x: x / 0, vjp)
 
-    table = fdl.summary(fdl.sequential(doubled()), {"0": {}}, "github")
-    assert cells(table)[3][:2] == ["0", "doubled"]
+    assert cells(fdl.summary(infinity(), {}, "github"))[2][:2] == ["", "infinity"]
 
 
 def test_params_that_do_not_fit_are_refused() -> None:
