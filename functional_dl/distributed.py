@@ -19,9 +19,7 @@ from functional_dl._errors import not_floating
 from functional_dl._tree import tensors, tree_map
 
 FIRST = 2**14
-"""Bytes of the first message, whatever a rank holds: if sizes or dtypes differed, gloo would abort.
-
-It says what tree it is from, and carries the tree if there is room."""
+"""Bytes of the first message, whatever a rank holds, for gloo aborts where sizes differ."""
 
 
 def average(tree: Any, group: dist.ProcessGroup | None = None) -> Any:
@@ -31,9 +29,9 @@ def average(tree: Any, group: dist.ProcessGroup | None = None) -> Any:
     PyTorch's DistributedDataParallel does: of two ranks, every bit is the same; of more, sums may
     run in another order.
 
-    A mean of the ranks' means is the batch's mean only where all shares have the same size. If rank
-    r has nᵣ of the N samples, weight its gradients by R nᵣ/N first: (1/R) Σᵣ (R nᵣ/N) leafᵣ is
-    Σᵣ (nᵣ/N) leafᵣ.
+    Of gradients of means, it is a mean of means, which is the batch's only if all shares are of one
+    size. If rank r has nᵣ of N samples, multiply its gradients by R nᵣ / N first, which gives
+    Σᵣ (nᵣ / N) leafᵣ.
 
     Args:
         tree: Gradients, such as `value_and_grad` gives, of the same structure, shapes, dtypes and
@@ -75,7 +73,8 @@ def average(tree: Any, group: dist.ProcessGroup | None = None) -> Any:
     fits = sum(map(len, [mark, *parts])) <= FIRST
     parts = [mark, *parts] if fits else [mark]
     parts.append(mark.new_zeros(FIRST - sum(map(len, parts))))
-    message = torch.cat([part.to(connected[0]) for part in parts])[None]
+    places = [leaf.device for leaf in leaves if leaf.device.type == connected[0]] or connected
+    message = torch.cat([part.to(places[0]) for part in parts])[None]
     messages = message.new_empty(ranks, FIRST)
     layouts: list[Any] = [layout] * ranks
     try:
