@@ -27,8 +27,8 @@ def summary(model: Layer, params: Params, tablefmt: str = "simple") -> str:
     except ImportError:
         widths = [max(len(row[i]) for row in rows) for i in range(len(HEAD))]
         return "\n".join("  ".join(map(str.ljust, row, widths)).rstrip() for row in rows)
-    align = ["left"] * 3 + ["right"] * 2
-    return tabulate(rows, "firstrow", tablefmt, disable_numparse=True, colalign=align)
+    align = ("left", "left", "left", "right", "right")
+    return tabulate(rows, "firstrow", tablefmt, colalign=align)
 
 
 def _rows(path: str, layer: Layer, params: Params) -> list[tuple[str, ...]]:

@@ -246,6 +246,20 @@ def test_leaves_on_two_devices_or_on_other_devices_than_another_ranks_are_refuse
         ]
 
 
+def test_the_first_message_goes_by_the_leaves_own_device_not_by_the_current_one(run: Run) -> None:
+    moved = []
+
+    class Numbered(torch.Tensor):
+        device = torch.device("cpu", 0)
+
+        def to(self, device: torch.device) -> torch.Tensor:
+            moved.append(device)
+            return super().to(device)
+
+    run(1, lambda _: average(A.as_subclass(Numbered)))
+    assert moved == [torch.device("cpu", 0)]
+
+
 @pytest.mark.parametrize("size", SIZES)
 def test_a_group_has_its_own_mean_and_errors(run: Run, size: int) -> None:
     def on(rank: int) -> list[Any]:
