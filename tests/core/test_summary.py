@@ -27,12 +27,18 @@ def cells(table: str) -> list[list[str]]:
 
 
 def test_it_is_a_table_in_a_format_of_tabulates() -> None:
-    head, rule, *rows = cells(fdl.summary(MODEL, MODEL.init(), "pipe"))
+    head, _, *rows = cells(fdl.summary(MODEL, MODEL.init(), "github"))
     assert head == ["layer", "kind", "shapes", "parameters", "bytes"]
-    assert [side[0] + side[-1] for side in rule] == [":-", ":-", ":-", "-:", "-:"]  # left, right
     assert rows[3] == ["2", "sequential", "", "", ""]
     assert rows[4] == ["2.0", "linear", "weight (1000, 25)", "25,000", "100,000"]
     assert rows[-1] == ["total", "", "", "25,075", "100,300"]
+
+
+def test_words_are_aligned_left_and_numbers_right_in_every_format() -> None:
+    rule = cells(fdl.summary(MODEL, MODEL.init(), "pipe"))[1]
+    assert [side[0] + side[-1] for side in rule] == [":-", ":-", ":-", "-:", "-:"]
+    row = "| 0     | linear     | weight (25, 2), bias (25,) |         75 |     300 |"
+    assert row in fdl.summary(MODEL, MODEL.init(), "pretty")  # which centres what isn't told
 
 
 def test_without_tabulate_it_is_plain_text(monkeypatch: pytest.MonkeyPatch) -> None:
