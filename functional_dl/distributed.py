@@ -6,8 +6,9 @@ Each rank takes its share of a batch, and all do the same step:
     params = sgd(params, average(grads), lr)
 """
 
-import hashlib
-from functools import lru_cache
+from collections.abc import Sequence
+from functools import reduce
+from hashlib import sha256
 from typing import Any
 
 import torch
@@ -15,25 +16,26 @@ from torch import Tensor
 from torch import distributed as dist
 
 from functional_dl._errors import not_floating
-from functional_dl._tree import tensors, tree_layout, tree_map
-
-MARKS = 64
-"""Numbers that say what tree it is."""
+from functional_dl._tree import tensors, tree_map
 
 FIRST = 2**14
-"""Bytes of the first message. It is as long for every tree, so that none waits for more."""
+"""Bytes of the first message, whatever a rank holds, for gloo aborts where sizes differ."""
 
 
 def average(tree: Any, group: dist.ProcessGroup | None = None) -> Any:
     """The mean over ranks, of each leaf: (1/R) Σᵣ leafᵣ.
 
     All leaves of a dtype go in one buffer, and are divided before they are summed. That is what
-    PyTorch's DistributedDataParallel does: of two ranks, every bit is the same; of more, the order
-    of a sum depends on where in the buffer an element lies.
+    PyTorch's DistributedDataParallel does: of two ranks, every bit is the same; of more, sums may
+    run in another order.
+
+    Of gradients of means, it is a mean of means, which is the batch's only if all shares are of one
+    size. If rank r has nᵣ of N samples, multiply its gradients by R nᵣ / N first, which gives
+    Σᵣ (nᵣ / N) leafᵣ.
 
     Args:
-        tree: Gradients, such as `value_and_grad` gives, of the same structure, shapes and dtypes on
-            all ranks. All of them call this.
+        tree: Gradients, such as `value_and_grad` gives, of the same structure, shapes, dtypes and
+            type of device on all ranks. All of them call this.
         group: The ranks; all there are if it is None.
 
     Returns:
@@ -41,45 +43,72 @@ def average(tree: Any, group: dist.ProcessGroup | None = None) -> Any:
 
     Raises:
         RuntimeError: torch.distributed isn't initialised, or a rank is gone.
-        ValueError: The ranks hold different trees; the message has those of all.
-        TypeError: A leaf is no floating tensor.
+        ValueError: This rank isn't in the group; the leaves aren't on one device that the group
+            connects; or the ranks hold different trees, or one holds what can't be averaged: all
+            get a message that says what each holds.
+        TypeError: A leaf is no floating tensor. The other ranks get a ValueError.
     """
     if not dist.is_initialized():
         raise RuntimeError("average: expected torch.distributed to be initialised, as by torchrun")
+    if dist.get_rank(group) < 0:
+        raise ValueError(f"average: expected a group with this rank, {dist.get_rank()}, in it")
+    ranks = dist.get_world_size(group)
+    connected = [pair.split(":")[0] for pair in dist.get_backend_config(group).split(",")]
+    try:
+        leaves = _averageable(tree, connected)
+        layout = str(tree_map(lambda leaf: (leaf.dtype, (*leaf.shape,), leaf.device.type), tree))
+        buffers = {
+            dtype: torch.cat([leaf.detach().flatten() for leaf in leaves if leaf.dtype == dtype])
+            for dtype in dict.fromkeys(leaf.dtype for leaf in leaves)
+        }
+        for buffer in buffers.values():
+            buffer.div_(ranks)
+        parts = [buffer.view(torch.uint8) for buffer in buffers.values()]
+        fault = None
+    except Exception as error:  # raised when the others, who wait, have been told
+        layout, fault = f"{type(error).__name__}: {error}", error
+        leaves, buffers, parts = [], {}, []
+
+    mark = torch.frombuffer(bytearray(sha256(layout.encode()).digest()), dtype=torch.uint8)
+    fits = sum(map(len, [mark, *parts])) <= FIRST
+    parts = [mark, *parts] if fits else [mark]
+    parts.append(mark.new_zeros(FIRST - sum(map(len, parts))))
+    places = [leaf.device for leaf in leaves if leaf.device.type == connected[0]] or connected
+    message = torch.cat([part.to(places[0]) for part in parts])[None]
+    messages = message.new_empty(ranks, FIRST)
+    layouts: list[Any] = [layout] * ranks
+    try:
+        dist.all_gather_single(messages, message, group)
+        marks, *shares = messages.split([*map(len, parts)], 1)
+        if not torch.equal(marks[1:], marks[:-1]):
+            dist.all_gather_object(layouts, layout, group)
+        else:
+            for i, buffer in enumerate(buffers.values()):
+                if fits:  # each rank adds in the order of ranks, so that all get the same
+                    buffer.copy_(reduce(torch.add, shares[i].clone().view(buffer.dtype)))
+                else:
+                    dist.all_reduce(buffer, group=group)
+    except RuntimeError as error:
+        raise RuntimeError(f"average: expected all ranks to be there, but: {error}") from error
+    if fault is not None:
+        raise fault
+    if len({*layouts}) > 1:
+        raise ValueError(f"average: expected the same tree on all ranks, got {'; '.join(layouts)}")
+    means = {
+        dtype: iter(buffer.split([leaf.numel() for leaf in leaves if leaf.dtype == dtype]))
+        for dtype, buffer in buffers.items()
+    }
+    return tree_map(lambda leaf: next(means[leaf.dtype]).view(leaf.shape), tree)
+
+
+def _averageable(tree: Any, devices: Sequence[str]) -> list[Tensor]:
+    """The leaves, if all are floating tensors on one device of these types."""
     leaves = tensors("average", tree)
     for leaf in leaves:
         if not leaf.is_floating_point():
             raise not_floating("average", "a leaf", leaf)
-    layout = str(tree_layout(tree))
-    ranks = dist.get_world_size(group)
-    means: dict[int, Tensor] = {}
-    for dtype in dict.fromkeys(leaf.dtype for leaf in leaves) or [torch.float32]:
-        same = [leaf for leaf in leaves if leaf.dtype == dtype]
-        marks = _marks(layout).to(same[0] if same else torch.empty(0))
-        sizes = [leaf.numel() for leaf in same]
-        first = FIRST // dtype.itemsize
-        sizes.append(max(0, first - MARKS - sum(sizes)))
-        padding = marks.new_zeros(sizes[-1])
-        buffer = torch.cat([marks, *(leaf.flatten() for leaf in same), padding])
-        averaged = buffer[MARKS:].div_(ranks)
-        try:
-            dist.all_reduce(buffer[:first], group=group)
-            if not all(mark in (0, ranks) for mark in buffer[:MARKS].tolist()):
-                layouts: list[Any] = [None] * ranks
-                dist.all_gather_object(layouts, layout, group)
-                trees = "; ".join(layouts)
-                raise ValueError(f"average: expected the same tree on all ranks, got {trees}")
-            if len(buffer) > first:
-                dist.all_reduce(buffer[first:], group=group)
-        except RuntimeError as error:
-            raise RuntimeError(f"average: expected all ranks to be there, but: {error}") from error
-        for leaf, mean in zip(same, averaged.split(sizes), strict=False):
-            means[id(leaf)] = mean.view(leaf.shape)
-    return tree_map(lambda leaf: means[id(leaf)], tree)
-
-
-@lru_cache
-def _marks(layout: str) -> Tensor:
-    """The bits of a checksum, as numbers: summed over R ranks, each is 0 or R if all agree."""
-    checksum = int.from_bytes(hashlib.sha256(layout.encode()).digest()[: MARKS // 8])
-    return torch.tensor([float(bit) for bit in f"{checksum:0{MARKS}b}"])
+        if leaf.device != leaves[0].device or leaf.device.type not in devices:
+            expected = f"all leaves on one device of type {' or '.join(devices)}"
+            got = ", ".join({str(leaf.device): None for leaf in leaves})
+            raise ValueError(f"average: expected {expected}, got {got}")
+    return leaves

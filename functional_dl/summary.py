@@ -25,10 +25,10 @@ def summary(model: Layer, params: Params, tablefmt: str = "simple") -> str:
     try:
         from tabulate import tabulate
     except ImportError:
-        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+        widths = [max(len(row[i]) for row in rows) for i in range(len(HEAD))]
         return "\n".join("  ".join(map(str.ljust, row, widths)).rstrip() for row in rows)
     align = ("left", "left", "left", "right", "right")
-    return tabulate(rows, "firstrow", tablefmt, disable_numparse=True, colalign=align)
+    return tabulate(rows, "firstrow", tablefmt, colalign=align)
 
 
 def _rows(path: str, layer: Layer, params: Params) -> list[tuple[str, ...]]:

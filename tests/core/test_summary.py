@@ -34,6 +34,13 @@ def test_it_is_a_table_in_a_format_of_tabulates() -> None:
     assert rows[-1] == ["total", "", "", "25,075", "100,300"]
 
 
+def test_words_are_aligned_left_and_numbers_right_in_every_format() -> None:
+    rule = cells(fdl.summary(MODEL, MODEL.init(), "pipe"))[1]
+    assert [side[0] + side[-1] for side in rule] == [":-", ":-", ":-", "-:", "-:"]
+    row = "| 0     | linear     | weight (25, 2), bias (25,) |         75 |     300 |"
+    assert row in fdl.summary(MODEL, MODEL.init(), "pretty")  # which centres what isn't told
+
+
 def test_without_tabulate_it_is_plain_text(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "tabulate", None)
     assert fdl.summary(MODEL, MODEL.init(), "github") == PLAIN
