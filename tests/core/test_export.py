@@ -148,6 +148,12 @@ def test_leaves_that_are_one_tensor_are_inputs_of_their_own() -> None:
     assert same_trees(program(*others), step(*others))
 
 
+def test_an_example_stays_as_it_is_whatever_step_does_with_it() -> None:
+    params = {"weight": torch.zeros(3)}
+    export(lambda params, x: params["weight"].add_(x.sum(0)), (params, X))
+    assert params["weight"].eq(0).all()
+
+
 def test_new_params_are_known_by_their_names(tmp_path: Path) -> None:
     def step(params: fdl.Params, x: Tensor, _: Tensor) -> Any:
         a, b = params["0"]["weight"], params["0"]["bias"]
@@ -514,13 +520,13 @@ def adam(params: fdl.Params, x: Tensor, t: Tensor, lr: Tensor) -> Any:
     p, m, v = params["model"], params["m"], params["v"]
     h = x @ p["weight"] + p["hidden"]
     s = (h.relu() + p["bias"]).softmax(1)
-    gy = (s - t) / x.shape[0]
+    gy = s * (s - t - (s * (s - t)).sum(1, keepdim=True))
     gh = gy * (h > 0)
     grads = {"weight": x.mT @ gh, "hidden": gh.sum(0), "bias": gy.sum().view(1)}
     m = fdl.tree_map(lambda m, g: 0.9 * m + 0.1 * g, m, grads)
     v = fdl.tree_map(lambda v, g: 0.999 * v + 0.001 * g * g, v, grads)
     p = fdl.tree_map(lambda p, m, v: p - lr * m / (v.sqrt() + 1e-8), p, m, v)
-    return {"model": p, "m": m, "v": v}, -(t * s.log()).sum() / x.shape[0]
+    return {"model": p, "m": m, "v": v}, (s - t).square().sum() / 2
 
 
 def adams(steps: int) -> tuple[Any, ...]:
@@ -530,7 +536,7 @@ def adams(steps: int) -> tuple[Any, ...]:
     model = {"weight": weight, "hidden": torch.tensor([0.0, 0.0, -9.0]), "bias": torch.zeros(1)}
     zeros = fdl.tree_map(torch.zeros_like, model)
     params = {"model": model, "m": zeros, "v": zeros}
-    batch = x, torch.rand(16, 3, generator=draws).softmax(1)
+    batch = x, torch.rand(16, 3, generator=draws)
     for _ in range(steps):
         params, _ = adam(params, *batch, torch.tensor(0.01))
     return params, *batch, 0.01
