@@ -140,7 +140,7 @@ def to_onnx(
     if loop:
         model.graph, step = _loop(model.graph), _looped(step)
         given |= {k: torch.stack([given[k]] * 2) for k in ("inputs", "targets")}
-        given["steps"] = torch.tensor(3)
+        given["steps"] = torch.tensor(3, device="cpu")
     contents = ir.to_proto(model).SerializeToString()
     _compare(contents, step, given)
     _write(file, contents)
@@ -207,7 +207,7 @@ def _program(name: str, step: Step, example: Example) -> ExportedProgram:
     shapes = free.dynamic_shapes(Module(), args)
     try:
         with torch.no_grad():
-            return torch.export.export(Module(), args, dynamic_shapes=shapes, strict=False)
+            return torch.export.export(Module(), args, dynamic_shapes=shapes)
     except Exception as error:
         if not type(error).__module__.startswith("torch."):  # step's own
             raise
@@ -249,9 +249,7 @@ def _translated(program: ExportedProgram, takes: Named) -> "ir.Model":
     log.setLevel(logging.ERROR)  # it warns that torchvision is not installed
     try:
         with warnings.catch_warnings(action="ignore"):
-            onnx_program = torch.onnx.export(
-                program, dynamo=True, verbose=False, custom_translation_table=table
-            )
+            onnx_program = torch.onnx.export(program, verbose=False, custom_translation_table=table)
     finally:
         log.setLevel(level)
     assert onnx_program is not None
