@@ -34,7 +34,7 @@ from torch.export import Dim, ExportedProgram, ShapesCollection
 from functional_dl._errors import not_like
 from functional_dl._tree import tree_layout, tree_leaves, tree_map
 from functional_dl.contract import Params
-from functional_dl.state_dict import flattened
+from functional_dl.state_dict import flattened, to_state_dict
 
 if TYPE_CHECKING:
     import onnx_ir as ir
@@ -136,7 +136,7 @@ def to_onnx(
             " hand them over as params"
         )
     given: dict[str, Any] = dict(zip(PARTS, example, strict=False))
-    model = _translated(program, flattened("to_onnx", given))
+    model = _translated(program, to_state_dict(given))
     if loop:
         model.graph, step = _loop(model.graph), _looped(step)
         given |= {k: torch.stack([given[k]] * 2) for k in ("inputs", "targets")}
@@ -367,18 +367,19 @@ def _compare(contents: bytes, step: Step, given: dict[str, Any]) -> None:
     options.log_severity_level = 3  # errors alone
     try:
         session = onnxruntime.InferenceSession(contents, options, ["CPUExecutionProvider"])
-        takes = {k: v.numpy(force=True) for k, v in flattened("to_onnx", given).items()}
+        takes = {k: v.numpy(force=True) for k, v in to_state_dict(given).items()}
         got = session.run([*ours], takes)
     except Exception as error:  # its own have no common class
         raise ValueError(f"to_onnx: expected a step that ONNX Runtime can run: {error}") from error
-    for name, theirs in zip(ours, map(torch.from_numpy, got), strict=True):
-        _agree(name, theirs, ours[name], [other[name] for other in others])
+    for name, theirs in zip(ours, got, strict=True):
+        _agree(name, torch.from_numpy(theirs), ours[name], [other[name] for other in others])
 
 
 def _results(results: Any) -> Named:
-    if isinstance(results, tuple):
-        return flattened("to_onnx", dict(zip(("new_params", "loss"), results, strict=True)))
-    return {"outputs": results}
+    if isinstance(results, Tensor):
+        return {"outputs": results}
+    new, loss = results
+    return to_state_dict({"new_params": new, "loss": loss})
 
 
 def _agree(name: str, theirs: Tensor, ours: Tensor, near: list[Tensor]) -> None:
