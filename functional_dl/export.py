@@ -19,59 +19,72 @@ params.0.weight. PyTorch's own runtimes take what `export` gives, by PyTorch's o
 import logging
 import operator
 import os
+import shutil
 import warnings
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterable
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from uuid import uuid4
 
 import torch
 from torch import Tensor
 from torch.export import Dim, ExportedProgram, ShapesCollection
 
-from functional_dl._tree import tree_layout
-from functional_dl.stacked import stack
-from functional_dl.state_dict import to_state_dict
+from functional_dl._errors import not_like
+from functional_dl._tree import tree_layout, tree_leaves, tree_map
+from functional_dl.contract import Params
+from functional_dl.state_dict import flattened, to_state_dict
 
 if TYPE_CHECKING:
     import onnx_ir as ir
 
-RESULTS = ("new_params", "loss")
+PARTS = ("params", "inputs", "targets", "lr")
+
+Example: TypeAlias = tuple[Any, ...]
+Step: TypeAlias = Callable[..., Any]
 
 Named: TypeAlias = dict[str, Tensor]
 """Tensors under their names in the file."""
 
 TOLERANCE = 100
-"""How far ONNX Runtime may be from Python, in units of rounding of a tensor's largest element.
+"""How far ONNX Runtime may be from Python, in units of rounding of a tensor's largest element, and
+in how far Python is from itself when what it takes is rounded otherwise.
 
 It sums in another order; in a product of matrices of a thousand rows, that comes to some ten."""
 
+LARGEST = 2e9
+"""How many bytes of constants a file may have; protobuf, its format, ends at 2 GiB."""
 
-def export(step: Callable[..., Any], example: tuple[Any, ...]) -> ExportedProgram:
+
+def export(step: Step, example: Example) -> ExportedProgram:
     """The graph of a step of training, or of a prediction, for batches of any size.
 
     Args:
         step: A pure function (params, inputs, targets) ↦ (new params, loss), which may take a
-            learning rate after these; or one of a prediction, (params, inputs) ↦ outputs.
-        example: What step takes, for shapes and dtypes; lr is a number or a tensor. The first
-            dimension of inputs and of targets is the batch.
+            learning rate after these; or one of a prediction, (params, inputs) ↦ outputs. It looks
+            at no values, lr's included, and at sizes of a batch as y.shape[0], not len(y).
+        example: What step takes, for shapes and dtypes. Params are nested dicts; their leaves may
+            share memory here, and are inputs of their own in the graph. The first dimension of
+            inputs and of targets is the batch, of floating or whole numbers. lr is a number or a
+            tensor, and becomes one of params' dtype.
 
     Returns:
-        PyTorch's program; its `module()` is called as step is, with lr as a tensor.
+        PyTorch's program; its `module()` is called as step is, with lr as a tensor, and gives new
+        params in params' order.
 
     Raises:
         ValueError: The example has fewer than two parts or more than four, or its batch is empty;
-            or the new params aren't of the structure, shapes and dtypes of params.
-        TypeError: The example, or what step returns, is of other types.
+            or the new params aren't of the structure, shapes and dtypes of params; or step looks
+            at values or fixes the size of a batch.
+        TypeError: The example, or what step returns, is of other types; or step is traced.
     """
-    example, _ = _run_once("export", step, example)
-    return _program(step, example)
+    return _program("export", *_checked("export", step, example))
 
 
 def to_onnx(
-    step: Callable[..., Any],
-    example: tuple[Any, ...],
+    step: Step,
+    example: Example,
     path: str | os.PathLike[str],
     *,
     loop: Literal["steps"] | None = None,
@@ -80,55 +93,63 @@ def to_onnx(
 
     Its inputs are named params.0.weight and so on, inputs, targets and, if step takes it, lr; its
     outputs new_params.0.weight and so on, and loss. Those of a prediction are params.0.weight and
-    so on, and inputs; and outputs. The size of a batch is free.
+    so on, and inputs; and outputs. The size of a batch is free. (Of an empty one, ONNX Runtime
+    takes the mean for 0, where Python's is NaN.)
 
     With loop, the file is the whole of training: inputs and targets are batches, stacked, and one
     more input, steps, an int64 scalar, says how many steps to do, going round through the batches;
     loss is that of each step, stacked.
 
     Nothing is written unless ONNX Runtime loads it and agrees with Python, within `TOLERANCE`, on
-    one step from the example, or with loop on two.
+    one step, or with loop on three over two batches. They start from other numbers than the
+    example's, floating ones: a little nearer to zero, and some for each zero.
 
     Args:
         step: As for `export`.
         example: As for `export`; with loop, too, its inputs and targets are one batch.
-        path: Where the file goes. One that is there is replaced.
+        path: Where the file goes. One that is there is replaced when the new one is complete, and
+            hands on its mode; a link is followed.
         loop: "steps" for the whole of training.
 
     Raises:
         ImportError: onnxruntime, onnxscript or what these need is not installed.
-        OSError: The path can't be written to.
-        ValueError: As for `export`; or loop is neither, or for a prediction; or ONNX Runtime can't
-            run the file, or disagrees.
+        OSError: The path can't be written to. What is there stays as it is.
+        ValueError: As for `export`; or loop is neither, or for a prediction; or step holds
+            constants of 2 GB or more; or ONNX Runtime can't run the file, or disagrees.
         TypeError: As for `export`.
     """
+    file = _file_at(path)
+    step, example = _checked("to_onnx", step, example)
     if loop is not None and (loop != "steps" or len(example) < 3):
         raise ValueError(f"to_onnx: expected loop to be 'steps', and of training, got {loop!r}")
-    example, results = _run_once("to_onnx", step, example)
     try:
         ir, *_ = map(import_module, ("onnx_ir", "onnxruntime", "onnxscript"))
     except ImportError as error:
         message = f"to_onnx: {error.name} is not installed; pip install 'functional_dl[export]'"
         raise ImportError(message, name=error.name) from error
 
-    takes = _named(("params", "inputs", "targets", "lr"), example)
-    gives = _named(RESULTS if len(example) > 2 else ("outputs",), results)
-    model = _translated(_program(step, example), takes, gives)
+    program = _program("to_onnx", step, example)
+    size = sum(c.nbytes for c in program.constants.values() if isinstance(c, Tensor))
+    if size >= LARGEST:
+        raise ValueError(
+            f"to_onnx: expected constants of less than {LARGEST:.0e} bytes in step, got {size:.1e};"
+            " hand them over as params"
+        )
+    given: dict[str, Any] = dict(zip(PARTS, example, strict=False))
+    model = _translated(program, to_state_dict(given))
     if loop:
-        model.graph = _loop(model.graph)
-        params, second = step(results[0], *example[1:])
-        gives = _named(RESULTS, (params, stack([results[1], second])))
-        takes |= {k: takes[k][None] for k in ("inputs", "targets")}
-        takes["steps"] = torch.tensor(2)
-    file = ir.to_proto(model).SerializeToString()
-    _compare(file, takes, gives)
-    _write(Path(path), file)
+        model.graph, step = _loop(model.graph), _looped(step)
+        given |= {k: torch.stack([given[k]] * 2) for k in ("inputs", "targets")}
+        given["steps"] = torch.tensor(3, device="cpu")
+    contents = ir.to_proto(model).SerializeToString()
+    _compare(contents, step, given)
+    _write(file, contents)
 
 
-def _run_once(
-    name: str, step: Callable[..., Any], example: tuple[Any, ...]
-) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
-    """Checks the example and what step returns for it; gives both, with lr as a tensor."""
+def _checked(name: str, step: Step, example: Example) -> tuple[Step, Example]:
+    """step, which from now on checks what it returns, and its arguments, no two of them one."""
+    if hasattr(step, "code"):
+        raise TypeError(f"{name}: expected step itself, got what it was traced to")
     if not isinstance(example, tuple) or not 2 <= len(example) <= 4:
         raise ValueError(f"{name}: expected an example of 2 to 4 parts, got {example!r}")
     params, inputs, *rest = example
@@ -140,24 +161,41 @@ def _run_once(
             raise ValueError(
                 f"{name}: expected {part} to be a batch{like}, got {tuple(batch.shape)}"
             )
-    lr = [torch.as_tensor(lr, dtype=inputs.dtype, device=inputs.device) for lr in rest[1:]]
-    example = (params, inputs, *rest[:1], *lr)
+    layout = tree_layout(flattened(name, {"params": params}))
+    dtype = _floating_dtype(tree_leaves(example[:3]))
+    lr = [torch.as_tensor(lr, dtype=dtype, device=inputs.device) for lr in rest[1:]]
+    # Of leaves that are one tensor, torch.export would make one input.
+    example = tree_map(lambda leaf: leaf.detach().clone(), (params, inputs, *rest[:1], *lr))
+
+    def checked(params: Params, *others: Tensor) -> Any:
+        results = step(params, *others)
+        if not rest:
+            if not isinstance(results, Tensor):
+                raise TypeError(f"{name}: expected the prediction to be a tensor, got {results!r}")
+            return results
+        if not (
+            isinstance(results, tuple) and len(results) == 2 and isinstance(results[1], Tensor)
+        ):
+            raise TypeError(f"{name}: expected step to return (new params, loss), got {results!r}")
+        new, loss = results
+        got = tree_layout(flattened(name, {"params": new}))
+        if got != layout:
+            raise ValueError(f"{name}: expected new params like params, {layout}, got {got}")
+        return tree_map(lambda _, leaf: leaf, params, new), loss
+
     with torch.no_grad():
-        results = step(*example)
-    if not rest:
-        if not isinstance(results, Tensor):
-            raise TypeError(f"{name}: expected the prediction to be a tensor, got {results!r}")
-        return example, (results,)
-    if not (isinstance(results, tuple) and len(results) == 2 and isinstance(results[1], Tensor)):
-        raise TypeError(f"{name}: expected step to return (new params, loss), got {results!r}")
-    like, new = (tree_layout(to_state_dict(tree)) for tree in (params, results[0]))
-    if new != like:
-        raise ValueError(f"{name}: expected new params like params, {like}, got {new}")
-    return example, results
+        checked(*example)  # what it raises now is not for having been traced
+    return checked, example
 
 
-def _program(step: Callable[..., Any], example: tuple[Any, ...]) -> ExportedProgram:
-    class Step(torch.nn.Module):  # torch.export asks for one
+def _floating_dtype(leaves: Iterable[Tensor]) -> torch.dtype:
+    """Of the first that is floating: params' where they have any."""
+    found = (leaf.dtype for leaf in leaves if leaf.is_floating_point())
+    return next(found, torch.get_default_dtype())
+
+
+def _program(name: str, step: Step, example: Example) -> ExportedProgram:
+    class Module(torch.nn.Module):  # torch.export asks for one
         def forward(self, *args: Any) -> Any:
             return step(*args)
 
@@ -166,19 +204,21 @@ def _program(step: Callable[..., Any], example: tuple[Any, ...]) -> ExportedProg
     free, size = ShapesCollection(), Dim("batch")
     for batch in args[1:3]:
         free[batch] = {0: size}
-    shapes = free.dynamic_shapes(Step(), args)
-    with torch.no_grad():
-        return torch.export.export(Step(), args, dynamic_shapes=shapes, strict=False)
+    shapes = free.dynamic_shapes(Module(), args)
+    try:
+        with torch.no_grad():
+            return torch.export.export(Module(), args, dynamic_shapes=shapes)
+    except Exception as error:
+        if not type(error).__module__.startswith("torch."):  # step's own
+            raise
+        raise ValueError(
+            f"{name}: expected a step that looks at no values, as torch.where doesn't and if does, "
+            "and takes batches of any size, as with y.shape[0] and not len(y), "
+            f"got: {str(error).splitlines()[0]}"
+        ) from error
 
 
-def _named(names: Sequence[str], values: Sequence[Any]) -> Named:
-    named: Named = {}
-    for name, value in zip(names, values, strict=False):
-        named |= to_state_dict({name: value})
-    return named
-
-
-def _translated(program: ExportedProgram, takes: Named, gives: Named) -> "ir.Model":
+def _translated(program: ExportedProgram, takes: Named) -> "ir.Model":
     import onnx_ir as ir
     import onnxscript
 
@@ -198,7 +238,9 @@ def _translated(program: ExportedProgram, takes: Named, gives: Named) -> "ir.Mod
         torch.ops.aten.addcmul.default: addcmul,
         torch.ops.aten.mean.default: mean,
     }
-    if takes["inputs"].dtype == torch.float64:  # torch's own divides sizes in single precision
+    if (
+        _floating_dtype(takes.values()) == torch.float64
+    ):  # torch's own divides sizes in single precision
         table[operator.truediv] = truediv
 
     _choose_by_product(program)
@@ -207,9 +249,7 @@ def _translated(program: ExportedProgram, takes: Named, gives: Named) -> "ir.Mod
     log.setLevel(logging.ERROR)  # it warns that torchvision is not installed
     try:
         with warnings.catch_warnings(action="ignore"):
-            onnx_program = torch.onnx.export(
-                program, dynamo=True, verbose=False, custom_translation_table=table
-            )
+            onnx_program = torch.onnx.export(program, verbose=False, custom_translation_table=table)
     finally:
         log.setLevel(level)
     assert onnx_program is not None
@@ -218,6 +258,8 @@ def _translated(program: ExportedProgram, takes: Named, gives: Named) -> "ir.Mod
     for node in graph:
         node.metadata_props.clear()  # the files and lines that it was traced from
     of_inputs: Any = graph.inputs[[*takes].index("inputs")].shape
+    new = [f"new_{k}" for k in takes if k.startswith("params")]
+    gives = [*new, "loss"] if "targets" in takes else ["outputs"]
     for value, name in zip([*graph.inputs, *graph.outputs], [*takes, *gives], strict=True):
         value.name = name
         value.shape = ir.Shape(["batch" if d == of_inputs[0] else d for d in value.shape or ()])
@@ -280,35 +322,102 @@ def _loop(step: "ir.Graph") -> "ir.Graph":
     )
 
 
-def _compare(file: bytes, takes: Named, gives: Named) -> None:
+def _looped(step: Step) -> Step:
+    """What `_loop` makes of step, in Python."""
+
+    def training(params: Params, inputs: Tensor, targets: Tensor, *others: Any) -> Any:
+        *lr, steps = others
+        losses: list[Tensor] = []
+        for i in range(steps):
+            batch = inputs[i % len(inputs)], targets[i % len(targets)]
+            params, loss = step(params, *batch, *lr)
+            losses.append(loss)
+        return params, torch.stack(losses)
+
+    return training
+
+
+def _compare(contents: bytes, step: Step, given: dict[str, Any]) -> None:
+    """Runs both on numbers that tell all leaves apart, and raises how far they are from another."""
     import onnxruntime
 
+    draws = torch.Generator().manual_seed(0)
+
+    def drawn(rule: Callable[[Tensor, Tensor], Tensor]) -> Any:
+        """rule of each floating leaf and numbers from [0, 1); a whole one may be an index."""
+
+        def at(leaf: Tensor) -> Tensor:
+            if not leaf.is_floating_point():
+                return leaf
+            return rule(leaf, torch.rand(leaf.shape, generator=draws, device="cpu").to(leaf))
+
+        return tree_map(at, given)
+
+    def other(leaf: Tensor, u: Tensor) -> Tensor:
+        return torch.where(leaf == 0, u / leaf.numel() ** 0.5, leaf * (1 - u / 2))
+
+    def rounded(leaf: Tensor, u: Tensor) -> Tensor:
+        return leaf * (1 + torch.finfo(leaf.dtype).eps * (8 * u - 4))
+
+    given = drawn(other)
+    nearby = [drawn(rounded) for _ in range(4)]
+    with torch.no_grad():
+        ours, *others = (_results(step(*each.values())) for each in (given, *nearby))
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3  # errors alone
     try:
-        session = onnxruntime.InferenceSession(file, options, ["CPUExecutionProvider"])
-        got = session.run([*gives], {k: v.numpy(force=True) for k, v in takes.items()})
+        session = onnxruntime.InferenceSession(contents, options, ["CPUExecutionProvider"])
+        takes = {k: v.numpy(force=True) for k, v in to_state_dict(given).items()}
+        got = session.run([*ours], takes)
     except Exception as error:  # its own have no common class
         raise ValueError(f"to_onnx: expected a step that ONNX Runtime can run: {error}") from error
-    for (name, ours), theirs in zip(gives.items(), got, strict=True):
-        eps = torch.finfo(ours.dtype).eps if ours.is_floating_point() else 0
-        ours = ours.detach().cpu().double()
-        limit = TOLERANCE * eps * ours.abs().amax().item()
-        off = (torch.from_numpy(theirs).double() - ours).abs().amax().item()
-        if not off <= limit:
-            raise ValueError(
-                f"to_onnx: expected {name} within {limit:.0e} of Python's, got {off:.0e}"
-            )
+    for name, theirs in zip(ours, got, strict=True):
+        _agree(name, torch.from_numpy(theirs), ours[name], [other[name] for other in others])
 
 
-def _write(path: Path, file: bytes) -> None:
-    unfinished = path.with_name(f".{path.name}.part")
+def _results(results: Any) -> Named:
+    if isinstance(results, Tensor):
+        return {"outputs": results}
+    new, loss = results
+    return to_state_dict({"new_params": new, "loss": loss})
+
+
+def _agree(name: str, theirs: Tensor, ours: Tensor, near: list[Tensor]) -> None:
+    """Raises how far theirs is from ours, if it is more than rounding explains."""
+    if theirs.dtype != ours.dtype or theirs.shape != ours.shape:
+        raise not_like("to_onnx", name, theirs, ours.dtype, ours.shape)
+    eps = torch.finfo(ours.dtype).eps if ours.is_floating_point() else 0.0
+    theirs, ours, *near = (t.cpu().double() for t in (theirs, ours, *near))
+    largest = ours.abs().nan_to_num(0, 0).amax() if ours.numel() else 0.0
+    own = torch.stack([(n - ours).abs() for n in near]).amax(0)
+    limit, off = TOLERANCE * (eps * largest + own), (theirs - ours).abs()
+    wrong = ~((off <= limit) | (theirs == ours) | (theirs.isnan() & ours.isnan()))
+    if wrong.any():
+        raise ValueError(
+            f"to_onnx: expected {name} within {limit[wrong].amax():.0e} of Python's, "
+            f"got {off[wrong].amax():.0e}"
+        )
+
+
+def _file_at(path: str | os.PathLike[str]) -> Path:
+    """What path, or the link there, stands for; a folder or the like is refused."""
+    file = os.path.realpath(path)
+    another = os.path.exists(file) and not os.path.isfile(file)
+    if another or not os.path.isdir(os.path.dirname(file)):
+        raise OSError(f"to_onnx: expected a file's path in a folder that exists, got {str(path)!r}")
+    return Path(file)
+
+
+def _write(file: Path, contents: bytes) -> None:
+    """Puts the contents in the place of the file at once, so that nobody sees a part of them."""
+    unfinished = file.with_name(f".{uuid4().hex}.part")
     try:
-        unfinished.write_bytes(file)
-        unfinished.replace(path)
+        unfinished.write_bytes(contents)
+        if file.exists():
+            shutil.copymode(file, unfinished)
+        unfinished.replace(file)
     except OSError as error:
-        message = f"to_onnx: expected a path to write to, got {str(path)!r}: {error.strerror}"
+        message = f"to_onnx: expected a path to write to, got {str(file)!r}: {error.strerror}"
         raise type(error)(error.errno, message) from error
     finally:
-        with suppress(OSError):
-            unfinished.unlink()
+        unfinished.unlink(missing_ok=True)

@@ -26,18 +26,25 @@ def to_state_dict(params: Params) -> dict[str, Tensor]:
 
     Raises:
         ValueError: A key holds a dot, so that the way back would be lost.
-        TypeError: A leaf is no tensor.
+        TypeError: A key is no string, or a leaf no tensor.
     """
+    return flattened("to_state_dict", params)
+
+
+def flattened(name: str, params: Params) -> dict[str, Tensor]:
+    """As `to_state_dict`; errors are in this name."""
     flat: dict[str, Tensor] = {}
     for k, p in params.items():
+        if not isinstance(k, str):
+            raise TypeError(f"{name}: expected keys that are strings, such as '0', got {k!r}")
         if "." in k:
-            raise ValueError(f"to_state_dict: expected keys without dots, got {k!r}")
+            raise ValueError(f"{name}: expected keys without dots, got {k!r}")
         if isinstance(p, dict):
-            flat |= {f"{k}.{path}": leaf for path, leaf in to_state_dict(p).items()}
+            flat |= {f"{k}.{path}": leaf for path, leaf in flattened(name, p).items()}
         elif isinstance(p, Tensor):
             flat[k] = p.detach()
         else:
-            raise TypeError(f"to_state_dict: expected a tree of tensors, got {p!r} in it")
+            raise TypeError(f"{name}: expected nested dicts of tensors, got {p!r} in them")
     return flat
 
 

@@ -1,5 +1,8 @@
 """Whatever keeps to the contract is exported, and refused if it can't be."""
 
+import errno
+import logging
+import os
 import shutil
 import sys
 from collections.abc import Callable
@@ -12,9 +15,10 @@ import pytest
 import torch
 from in_onnx_runtime import fed, session, step_of
 from torch import Tensor
+from torch.compiler import is_exporting
 
 import functional_dl as fdl
-from cases import LAYERS, LOSSES, small
+from cases import LAYERS, LOSSES, same_trees, small
 from functional_dl.export import export, to_onnx
 
 pytestmark = [pytest.mark.builds, pytest.mark.usefixtures("quick_exports")]
@@ -125,6 +129,101 @@ def test_networks_side_by_side_have_a_learning_rate_each(tmp_path: Path) -> None
         torch.testing.assert_close(torch.from_numpy(p), leaf)
 
 
+def test_leaves_that_are_one_tensor_are_inputs_of_their_own() -> None:
+    one, rate, x = torch.zeros(2), torch.tensor(0.1), torch.rand(3, 2)
+
+    def step(params: fdl.Params, x: Tensor, t: Tensor, lr: Tensor) -> Any:
+        new = {
+            "weight": params["weight"] + 2 * params["momentum"] - lr * (x - 3 * t).sum(0) + one,
+            "momentum": params["momentum"] + 5 * params["view"],
+            "view": params["view"] * params["rate"],
+            "rate": params["rate"] - 7 * lr,
+        }
+        return new, (x * t).sum()
+
+    params = {"weight": one, "momentum": one, "view": one.view(2), "rate": rate}
+    program = export(step, (params, x, x, rate)).module()
+    one.fill_(1)  # a constant, too, that the step holds is none of its arguments
+    params = {k: torch.rand_like(p) for k, p in params.items()}
+    others = params, torch.rand(5, 2), torch.rand(5, 2), torch.tensor(0.3)
+    assert same_trees(program(*others), step(*others))
+
+
+def test_an_example_stays_as_it_is_whatever_step_does_with_it() -> None:
+    params = {"weight": torch.zeros(3)}
+    export(lambda params, x: params["weight"].add_(x.sum(0)), (params, X))
+    assert params["weight"].eq(0).all()
+
+
+def test_new_params_are_known_by_their_names(tmp_path: Path) -> None:
+    def step(params: fdl.Params, x: Tensor, _: Tensor) -> Any:
+        a, b = params["0"]["weight"], params["0"]["bias"]
+        new = {"bias": b + x.sum(0), "weight": a * b}
+        return {"1": {}, "0": new}, a.sum()
+
+    params = {"0": {"weight": torch.ones(2), "bias": torch.rand(2)}, "1": {}}
+    new, _ = export(step, (params, X[:, :2], T)).module()(params, X[:, :2], T)
+    assert [*new] == ["0", "1"]
+    assert [*new["0"]] == ["weight", "bias"]
+    file = exported(step, (params, X[:, :2], T), tmp_path, loop="steps")
+    feed = fed(params, inputs=X[None, :, :2], targets=T[None], steps=2)
+    got = dict(zip([o.name for o in file.get_outputs()], file.run(None, feed), strict=True))
+    new, _ = step(step(params, X[:, :2], T)[0], X[:, :2], T)
+    for k, leaf in fdl.to_state_dict(new).items():
+        torch.testing.assert_close(torch.from_numpy(got[f"new_params.{k}"]), leaf)
+
+
+def test_inputs_and_targets_may_be_whole_numbers(tmp_path: Path) -> None:
+    def step(params: fdl.Params, tokens: Tensor, classes: Tensor, lr: Tensor) -> Any:
+        y = params["embedding"][tokens].sum(1)
+        t = torch.nn.functional.one_hot(classes, 2).to(y.dtype)
+        loss, pullback = fdl.mse().vjp(y, t)
+        grad = torch.zeros_like(params["embedding"])
+        grad = grad.index_add(0, tokens.flatten(), pullback().repeat_interleave(2, 0))
+        return fdl.sgd(params, {"embedding": grad}, lr), loss
+
+    params = {"embedding": torch.rand(5, 2, dtype=torch.float64)}
+    tokens, classes = torch.tensor([[1, 2], [0, 4], [3, 3]]), torch.tensor([1, 0, 1])
+    file = exported(step, (params, tokens[:2], classes[:2], 0.1), tmp_path)
+    feed = fed(params, inputs=tokens, targets=classes, lr=0.1)
+    new, loss = step(params, tokens, classes, torch.tensor(0.1, dtype=torch.float64))
+    for ours, theirs in zip([new["embedding"], loss], file.run(None, feed), strict=True):
+        assert np.abs(ours.numpy() - theirs).max() < 1e-14
+
+
+def test_without_any_floating_number_the_learning_rate_is_of_the_default_dtype() -> None:
+    x = torch.tensor([1, 2])
+    program = export(lambda params, x, _, lr: (params, lr * x.sum()), ({}, x, x, 0.5))
+    assert program.module()({}, x, x, torch.tensor(0.5))[1] == 1.5
+
+
+def test_a_leaf_may_have_no_element(tmp_path: Path) -> None:
+    def step(params: fdl.Params, x: Tensor, t: Tensor) -> Any:
+        return {"none": params["none"] * 2}, (x @ params["none"].mT).sum() + t.sum()
+
+    params = {"none": torch.ones(0, 3)}
+    file = exported(step, (params, X, T), tmp_path)
+    none, loss = file.run(None, fed(params, inputs=X, targets=T))
+    assert none.shape == (0, 3)
+    assert loss == pytest.approx(T.sum())
+
+
+def test_defaults_random_states_and_logs_stay_out_of_it(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
+) -> None:
+    def step(params: fdl.Params, x: Tensor, _: Tensor) -> Any:
+        return {"bias": params["bias"] - x.sum(0)}, x.sum()
+
+    random, log = torch.get_rng_state(), logging.getLogger("torch.onnx")
+    params, level = {"bias": torch.ones(3)}, log.level
+    with torch.device("meta"):
+        to_onnx(step, (params, X, X), tmp_path / "step.onnx", loop="steps")
+    assert torch.equal(torch.get_rng_state(), random)
+    assert log.level == level
+    assert not [r for r in caplog.records if r.levelno >= logging.WARNING]
+    assert capfd.readouterr() == ("", "")
+
+
 # PyTorch's own runtimes
 
 
@@ -167,6 +266,21 @@ WEIGHT = torch.ones(1)
 @pytest.mark.parametrize(
     ("step", "example", "error", "message"),
     [
+        (returned(), ([WEIGHT], WEIGHT), TypeError, r"nested dicts of tensors, got \[tensor"),
+        (returned(), ({"a": None}, WEIGHT), TypeError, "nested dicts of tensors, got None"),
+        (returned(), ({0: WEIGHT}, WEIGHT), TypeError, "keys that are strings, such as '0', got 0"),
+        (
+            returned([WEIGHT], WEIGHT),
+            ({"a": WEIGHT}, WEIGHT, WEIGHT),
+            TypeError,
+            r"nested dicts of tensors, got \[tensor",
+        ),
+        (
+            fdl.trace(lambda _, x: x, {}, WEIGHT),
+            ({}, WEIGHT),
+            TypeError,
+            "step itself, got .*trace",
+        ),
         (returned(), ({},), ValueError, r"an example of 2 to 4 parts, got \({},\)"),
         (returned(), [{}, WEIGHT], ValueError, "an example of 2 to 4 parts"),
         (returned(), ({}, [1]), TypeError, r"inputs to be a tensor, got \[1\]"),
@@ -196,7 +310,7 @@ WEIGHT = torch.ones(1)
             returned({"b": WEIGHT}, WEIGHT),
             ({"a": WEIGHT}, WEIGHT, WEIGHT),
             ValueError,
-            "new params like params, {'a': .*float32.*}, got {'b': .*}",
+            "new params like params, {'params.a': .*float32.*}, got {'params.b': .*}",
         ),
         (
             returned({"a": WEIGHT[None]}, WEIGHT),
@@ -221,11 +335,62 @@ def test_what_can_not_be_exported_is_refused_and_no_file_written(
     assert not [*tmp_path.iterdir()]
 
 
+def mean(y: Tensor, n: Any) -> tuple[fdl.Params, Tensor]:
+    return {}, y.sum() / n
+
+
+@pytest.mark.parametrize(
+    "step",
+    [
+        lambda _, x, t, lr: mean(x, len(x)),
+        lambda _, x, t, lr: mean(sum(x), 1),
+        lambda _, x, t, lr: mean(x, 1 if x.shape[0] > 9 else 2),
+        lambda _, x, t, lr: mean(x, 1 if lr > 0 else 2),
+        lambda _, x, t, lr: mean(x, float(lr)),
+        lambda _, x, t, lr: mean(x, 1 if x.any() else 2),
+    ],
+    ids=["len", "a loop", "if size", "if lr", "float", "if x"],
+)
+@pytest.mark.parametrize("door", ["export", "to_onnx"])
+def test_a_step_that_fixes_the_batch_or_looks_at_values_is_told_what_to_write(
+    door: str, step: Callable[..., Any], tmp_path: Path
+) -> None:
+    doors = {"export": export, "to_onnx": partial(to_onnx, path=tmp_path / "step.onnx")}
+    message = (
+        rf"^{door}: expected .* values, as torch.where .* y.shape\[0\] and not len\(y\), got: \w"
+    )
+    with pytest.raises(ValueError, match=message):
+        doors[door](step, ({}, X, T, 0.1))
+    assert not [*tmp_path.iterdir()]
+
+
+@pytest.mark.parametrize("when", ["run", "traced"])
+def test_what_a_step_raises_itself_stays_as_it_is(when: str) -> None:
+    def step(_: fdl.Params, x: Tensor) -> Tensor:
+        if is_exporting() == (when == "traced"):
+            raise ZeroDivisionError("its own")
+        return x
+
+    with pytest.raises(ZeroDivisionError, match=r"^its own$"):
+        export(step, ({}, X))
+
+
 @pytest.mark.parametrize("loop", ["epochs", "steps"])
 def test_only_steps_of_training_loop(loop: Any, tmp_path: Path) -> None:
-    example = (*(PARAMS, WEIGHT), WEIGHT) if loop == "epochs" else ({}, WEIGHT)
-    with pytest.raises(ValueError, match=f"to_onnx: expected loop to be 'steps'.*'{loop}'"):
-        to_onnx(returned(WEIGHT), example, tmp_path / "step.onnx", loop=loop)
+    example = (PARAMS, X, *[T, 0.1] * (loop == "epochs"))
+    step = STEP if loop == "epochs" else MODEL.apply
+    with pytest.raises(ValueError, match=f"^to_onnx: expected loop to be 'steps'.*'{loop}'"):
+        to_onnx(step, example, tmp_path / "step.onnx", loop=loop)
+
+
+def test_constants_that_no_file_can_hold_are_refused_with_their_size(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("functional_dl.export.LARGEST", 12)
+    constant = torch.ones(3)
+    message = r"^to_onnx: expected constants of less than 1e\+01 bytes .*, got 1.2e\+01.* as params"
+    with pytest.raises(ValueError, match=message):
+        to_onnx(lambda _, x: x + constant, ({}, X), tmp_path / "predict.onnx")
 
 
 @pytest.mark.parametrize("missing", ["onnxruntime", "onnxscript"])
@@ -237,25 +402,193 @@ def test_a_missing_extra_is_named_with_the_command_that_installs_it(
         to_onnx(fdl.relu().apply, ({}, WEIGHT), tmp_path / "predict.onnx")
 
 
-@pytest.mark.parametrize("where", ["no/such/folder/a.onnx", ".", "file/a.onnx"])
+# What is written
+
+
+@pytest.mark.parametrize("where", ["no/such/folder/a.onnx", ".", "file/a.onnx", "pipe", "link"])
 def test_a_path_that_can_not_be_written_is_named_and_nothing_left(
     where: str, tmp_path: Path
 ) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(OSError, match=r"to_onnx: expected a path to write to, got '.*'"):
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "link").symlink_to("no/such/file")
+    before = {*tmp_path.iterdir()}
+    with pytest.raises(OSError, match=f"^to_onnx: expected a file's path in .*{where}'"):
         to_onnx(fdl.relu().apply, ({}, WEIGHT), tmp_path / where)
-    assert [*tmp_path.iterdir()] == [tmp_path / "file"]
+    assert {*tmp_path.iterdir()} == before
+    assert (tmp_path / "pipe").is_fifo()
 
 
-def test_a_file_that_disagrees_with_python_is_not_written(
+def test_a_file_is_replaced_as_a_whole_with_its_mode_and_through_links(tmp_path: Path) -> None:
+    file, mine = tmp_path / "step.onnx", tmp_path / ".step.onnx.part"
+    file.write_text("as before")
+    file.chmod(0o604)
+    mine.write_text("mine")
+    (tmp_path / "link").symlink_to(file.name)
+    with file.open() as reader:
+        to_onnx(fdl.relu().apply, ({}, WEIGHT), tmp_path / "link")
+        assert reader.read() == "as before"
+    assert file.stat().st_mode & 0o777 == 0o604
+    assert session(file).run(None, {"inputs": -WEIGHT.numpy()}) == [0]
+    assert mine.read_text() == "mine"
+    assert (tmp_path / "link").is_symlink()
+    assert len([*tmp_path.iterdir()]) == 3
+
+
+def test_two_may_write_one_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file, replace = tmp_path / "predict.onnx", os.replace
+
+    def second(*paths: Any) -> None:
+        monkeypatch.setattr(os, "replace", replace)
+        to_onnx(lambda _, x: x + 2, ({}, WEIGHT), file)
+        replace(*paths)
+
+    monkeypatch.setattr(os, "replace", second)
+    to_onnx(lambda _, x: x + 1, ({}, WEIGHT), file)
+    assert session(file).run(None, {"inputs": WEIGHT.numpy()}) == [2]
+    assert [*tmp_path.iterdir()] == [file]
+    (tmp_path / "any").touch()
+    assert file.stat().st_mode == (tmp_path / "any").stat().st_mode
+
+
+def test_a_disk_that_is_full_leaves_what_was_there(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    def full(*_: Any) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
     (tmp_path / "predict.onnx").write_text("as before")
-    calls = iter([1.0, 1.001])  # when tried, and when traced
-    with pytest.raises(ValueError, match="to_onnx: expected outputs within 1e-05 of Python's"):
-        to_onnx(lambda _, x: x * next(calls), ({}, WEIGHT), tmp_path / "predict.onnx")
+    monkeypatch.setattr(os, "replace", full)
+    message = "to_onnx: expected a path to write to, got '.*predict.onnx': No space"
+    with pytest.raises(OSError, match=message) as raised:
+        to_onnx(fdl.relu().apply, ({}, WEIGHT), tmp_path / "predict.onnx")
+    assert raised.value.errno == errno.ENOSPC
     assert (tmp_path / "predict.onnx").read_text() == "as before"
     assert len([*tmp_path.iterdir()]) == 1
+
+
+# The comparison before it is written
+
+
+@pytest.mark.parametrize(
+    ("right", "planted", "example", "message"),
+    [
+        pytest.param(
+            lambda _, x: x,
+            lambda _, x: x * 1.001,
+            ({}, X),
+            "outputs within .e-05 of Python's, got .e-04",
+            id="by a thousandth",
+        ),
+        pytest.param(
+            lambda p, x: x + p["a"],
+            lambda p, x: x + p["b"],
+            ({"a": torch.zeros(3), "b": torch.zeros(3)}, X),
+            "outputs within",
+            id="a zero that is another's like",
+        ),
+        pytest.param(
+            lambda p, x, t: (p, (x * 2 + t).sum()),
+            lambda p, x, t: (p, (x + t * 2).sum()),
+            ({}, X, X),
+            "loss within",
+            id="targets that are inputs' like",
+        ),
+        pytest.param(
+            lambda p, x: x + p["a"],
+            lambda p, x: x + p["a"] + p["a"].isfinite() * 1e-3,
+            ({"a": torch.tensor([torch.inf, torch.nan, 1.0])}, X),
+            r"outputs within .e-0[56] of Python's, got 1e-03$",
+            id="beside infinities",
+        ),
+        pytest.param(
+            lambda _, x: x,
+            lambda _, x: x[None],
+            ({}, X),
+            r"outputs to be a float32 tensor of shape \(7, 3\), got .*\(1, 7, 3\)",
+            id="in shape",
+        ),
+        pytest.param(
+            lambda _, x: x,
+            lambda _, x: x.double(),
+            ({}, X),
+            "outputs to be a float32 tensor of .*, got a float64",
+            id="in dtype",
+        ),
+        pytest.param(
+            lambda _, x: x > 9,
+            lambda _, x: x > 0,
+            ({}, X),
+            "outputs within 0e",
+            id="in what isn't floating",
+        ),
+    ],
+)
+def test_a_file_that_disagrees_with_python_is_not_written(
+    right: Any, planted: Any, example: Any, message: str, tmp_path: Path
+) -> None:
+    (tmp_path / "step.onnx").write_text("as before")
+    with pytest.raises((ValueError, TypeError), match=f"^to_onnx: expected {message}"):
+        to_onnx(
+            lambda *args: (planted if is_exporting() else right)(*args),
+            example,
+            tmp_path / "step.onnx",
+        )
+    assert (tmp_path / "step.onnx").read_text() == "as before"
+    assert len([*tmp_path.iterdir()]) == 1
+
+
+def adam(params: fdl.Params, x: Tensor, t: Tensor, lr: Tensor) -> Any:
+    """As one writes it; the gradient of bias, which softmax ignores, is noise."""
+    p, m, v = params["model"], params["m"], params["v"]
+    h = x @ p["weight"] + p["hidden"]
+    s = (h.relu() + p["bias"]).softmax(1)
+    gy = s * (s - t - (s * (s - t)).sum(1, keepdim=True))
+    gh = gy * (h > 0)
+    grads = {"weight": x.mT @ gh, "hidden": gh.sum(0), "bias": gy.sum().view(1)}
+    m = fdl.tree_map(lambda m, g: 0.9 * m + 0.1 * g, m, grads)
+    v = fdl.tree_map(lambda v, g: 0.999 * v + 0.001 * g * g, v, grads)
+    p = fdl.tree_map(lambda p, m, v: p - lr * m / (v.sqrt() + 1e-8), p, m, v)
+    return {"model": p, "m": m, "v": v}, (s - t).square().sum() / 2
+
+
+def adams(steps: int) -> tuple[Any, ...]:
+    """An example after so many steps, with a unit of three that is dead."""
+    draws = torch.Generator().manual_seed(0)
+    weight, x = torch.rand(2, 3, generator=draws), torch.rand(16, 2, generator=draws)
+    model = {"weight": weight, "hidden": torch.tensor([0.0, 0.0, -9.0]), "bias": torch.zeros(1)}
+    zeros = fdl.tree_map(torch.zeros_like, model)
+    params = {"model": model, "m": zeros, "v": zeros}
+    batch = x, torch.rand(16, 3, generator=draws)
+    for _ in range(steps):
+        params, _ = adam(params, *batch, torch.tensor(0.01))
+    return params, *batch, 0.01
+
+
+@pytest.mark.parametrize("steps", [0, 50])
+def test_a_step_that_divides_noise_by_noise_is_compared_where_it_can_be(
+    steps: int, tmp_path: Path
+) -> None:
+    params, *_ = example = adams(steps)
+    assert params["v"]["bias"].sqrt() < 1e-7
+
+    def planted(*args: Any) -> Any:
+        new, loss = adam(*args)
+        return new, loss * (1.001 if is_exporting() else 1)  # compared last
+
+    with pytest.raises(ValueError, match=r"^to_onnx: expected loss within .e-05 .* .e-0[34]$"):
+        to_onnx(planted, example, tmp_path / "step.onnx")
+
+
+def test_a_loop_that_is_right_for_one_step_alone_is_not_written(tmp_path: Path) -> None:
+    def step(params: fdl.Params, x: Tensor, t: Tensor) -> Any:
+        late = 0 if is_exporting() else params["steps"] > 0
+        return {"steps": params["steps"] + 1}, x.sum() - t.sum() + late
+
+    example = {"steps": torch.tensor(0)}, X, T
+    with pytest.raises(ValueError, match=r"^to_onnx: expected loss within"):
+        to_onnx(step, example, tmp_path / "training.onnx", loop="steps")
+    assert not [*tmp_path.iterdir()]
 
 
 def test_what_onnx_runtime_can_not_run_is_not_written(tmp_path: Path) -> None:

@@ -95,7 +95,7 @@ def test_a_state_dict_that_does_not_fit_is_refused_with_all_that_is_wrong() -> N
     ("params", "error", "message"),
     [
         ({"a.b": torch.zeros(1)}, ValueError, "expected keys without dots, got 'a.b'"),
-        ({"a": {"b": 1}}, TypeError, "expected a tree of tensors, got 1 in it"),
+        ({"a": {"b": 1}}, TypeError, "expected nested dicts of tensors, got 1 in them"),
     ],
 )
 def test_params_without_a_way_back_are_refused(
