@@ -141,15 +141,21 @@ def minus_multiple(lr: float | Tensor, donate: bool) -> Callable[[Tensor, Tensor
     """(p, g) ↦ p − lr · g, rounded once like the add_(g, alpha=-lr) of PyTorch's SGD.
 
     It is not written as add(p, g, alpha=-lr), since torch 2.13's compiler loses that alpha. If g is
-    donated, the result takes its memory, unless they are laid out in different ways.
+    donated, the result takes its memory, unless they are laid out in different ways, or autograd or
+    torch.func may follow p or g, which they do out of inference mode only. Whether they do follow
+    them can be asked of each tensor, but that takes longer than donation saves.
     """
     if isinstance(lr, Tensor):
         return lambda p, g: p.addcmul(g, lr, value=-1)
-    if not donate:
+    if not donate or not torch.is_inference_mode_enabled():
         return lambda p, g: torch.sub(p, g, alpha=lr)
 
     def into(p: Tensor, g: Tensor) -> Tensor:
-        out = g if p.is_contiguous() and g.is_contiguous() else None
-        return torch.sub(p, g, alpha=lr, out=out)
+        if p.is_contiguous() and g.is_contiguous() and not g.requires_grad:
+            try:
+                return torch.sub(p, g, alpha=lr, out=g)
+            except RuntimeError:  # torch.vmap, before anything is written
+                pass
+        return torch.sub(p, g, alpha=lr)
 
     return into
