@@ -147,6 +147,7 @@ def minus_multiple(lr: float | Tensor, donate: bool) -> Callable[[Tensor, Tensor
     """
     if isinstance(lr, Tensor):
         return lambda p, g: p.addcmul(g, lr, value=-1)
+    lr = float(lr)  # by which no integers can be scaled
     if not donate or not torch.is_inference_mode_enabled():
         return lambda p, g: torch.sub(p, g, alpha=lr)
 

@@ -105,7 +105,7 @@ def scan(step: Callable[[Any, Any], tuple[Any, Any]], carry: Any, xs: Any) -> tu
         ys = tree_map(lambda ys, y: ys.index_copy(0, at(ys), y[None]), ys, y)
         return i + 1, tree_map(own, carry), ys
 
-    second = torch.ones((), dtype=torch.int64)
+    second = torch.ones((), dtype=torch.int64, device="cpu")
     _, carry, ys = torch.while_loop(lambda i, *_: i < n, body, (second, carry, ys))
     return carry, ys
 

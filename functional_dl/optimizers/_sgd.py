@@ -39,5 +39,4 @@ def sgd(params: Params, grads: Params, lr: float | Tensor, *, donate: bool = Fal
         {'weight': tensor([0.5000])}
     """
     check_lr("sgd", lr)
-    lr = lr if isinstance(lr, Tensor) else float(lr)  # by which no integers can be scaled
     return each_leaf("sgd", minus_multiple(lr, donate), params, grads)
