@@ -28,7 +28,16 @@ def not_like(
 ) -> TypeError | ValueError:
     """For a tensor that must have this dtype (else TypeError) and this shape (else ValueError)."""
     error = ValueError if isinstance(x, Tensor) and x.dtype == dtype else TypeError
-    return error(f"{name}: expected {what} to be {_spell(dtype, shape)}, got {_describe(x)}")
+    blame = ", within torch.autocast; convert params and inputs instead" if in_autocast(x) else ""
+    return error(f"{name}: expected {what} to be {_spell(dtype, shape)}, got {_describe(x)}{blame}")
+
+
+def in_autocast(x: object) -> bool:
+    """Whether torch.autocast may have given, or may give, products with x another dtype."""
+    if not isinstance(x, Tensor):
+        return False
+    device = x.device.type
+    return torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device)
 
 
 def not_keyed(name: str, what: str, tree: object, keys: Iterable[str]) -> TypeError | ValueError:

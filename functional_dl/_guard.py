@@ -14,7 +14,7 @@ from typing import Any, NamedTuple, ParamSpec
 import torch
 from torch import Tensor
 
-from functional_dl._errors import not_floating, not_keyed, not_like
+from functional_dl._errors import in_autocast, not_floating, not_keyed, not_like
 from functional_dl.contract import (
     Call,
     Cotangents,
@@ -60,8 +60,9 @@ def layer(constructor: Callable[P, Maths]) -> Callable[P, Layer]:
     """Turns a function that returns the maths of a layer into a constructor of layers.
 
     The layer refuses params of other keys and shapes than are declared, an x that is not floating,
-    a y of another dtype than x has, which finds every promotion, and a cotangent that is not like
-    y. It is pickled and printed as the constructor's call.
+    a y of another dtype than x has, which finds every promotion, a cotangent that is not like y,
+    and what `torch.autocast` would round to another dtype. It is pickled and printed as the
+    constructor's call.
 
     Args:
         constructor: Returns `Maths`. The layers that this is made of are arguments of it, in the
@@ -186,22 +187,29 @@ class _LayerCall(Call):
 
     def vjp(self, params: Any, x: Any) -> tuple[Tensor, Pullback]:
         try:
-            if not x.is_floating_point() or not _fit(params, self.shapes):
+            dtype = x.dtype
+            if not dtype.is_floating_point or not _fit(params, self.shapes):
                 raise ValueError
+            if dtype.itemsize == 2 and in_autocast(x):  # which may have cast params to it
+                self.explain(params, x)
             y, pullback = self.maths.vjp(params, x)
-            if y.dtype is not x.dtype:
+            if y.dtype is not dtype:
                 raise TypeError
         except Exception:
             self.explain(params, x)
             raise
-        dtype, shape = y.dtype, y.shape
+        shape = y.shape
 
         def guarded(gy: Any, *, wrt_input: bool = True) -> Cotangents:
             if not isinstance(gy, Tensor) or gy.dtype is not dtype or gy.shape != shape:
                 raise not_like(self.name, "the cotangent", gy, dtype, shape)
             given = [gy]
             del gy  # nobody holds it any longer than the pullback does
-            return pullback(given.pop(), wrt_input=wrt_input)
+            grads, gx = pullback(given.pop(), wrt_input=wrt_input)
+            g = gx if gx is not None or self.layers else _first(grads)
+            if g is not None and g.dtype is not dtype and in_autocast(g):
+                raise not_like(self.name, "a gradient", g, dtype, g.shape)
+            return grads, gx
 
         return y, guarded
 
@@ -253,11 +261,17 @@ class _LossCall(Call):
         return self.vjp(y, t)[0]
 
     def vjp(self, y: Any, t: Any) -> tuple[Tensor, LossPullback]:
-        if not y.is_floating_point():
+        dtype = y.dtype
+        if not dtype.is_floating_point:
             raise not_floating(self.name, "the prediction", y)
-        if t.shape != y.shape or t.dtype != y.dtype:
-            raise not_like(self.name, "the target", t, y.dtype, y.shape)
+        if t.shape != y.shape or t.dtype is not dtype:
+            raise not_like(self.name, "the target", t, dtype, y.shape)
         return self.maths(y, t)
+
+
+def _first(grads: Any) -> Any:
+    """The first gradient of a layer, if it has any."""
+    return next(iter(grads.values()), None) if isinstance(grads, dict) else None
 
 
 def _fit(params: Any, shapes: dict[str, Any]) -> bool:

@@ -22,7 +22,10 @@ def affine(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     """X Wᵀ + b.
 
     Like PyTorch's linear (ATen/native/Linear.cpp): b is added within the product, which saves a
-    rounding, if x has two dimensions or if x and b are contiguous; else after it.
+    rounding, if x has two dimensions or if x and b are contiguous; else after it. An x of three
+    dimensions or more is one of two in a single product, as with PyTorch's weights that are
+    trained; with frozen ones and an x that isn't contiguous, PyTorch's is a batch of products,
+    which round otherwise (should_fold in ATen/native/LinearAlgebra.cpp).
     """
     if x.dim() == 2:
         return x.mm(weight.mT) if bias is None else bias.addmm(x, weight.mT)
@@ -44,7 +47,8 @@ def affine_grads(gy: Tensor, x: Tensor, weight: Tensor, bias: Tensor | None) -> 
         if bias is None or _is_fused(x, bias):
             return affine_grads(_rows(gy), _rows(x), weight, bias)
         grads = affine_grads(_rows(gy), _rows(x), weight, None)
-        return grads | {"bias": gy.sum_to_size(bias.shape).clone()}  # which may be gy itself
+        # Autograd's may be gy itself, ours lies in memory of its own.
+        return grads | {"bias": gy.sum_to_size(bias.shape).clone()}
     by_rows = weight.stride() == (weight.shape[1], 1)
     grads = {"weight": gy.mT.mm(x) if by_rows else x.mT.mm(gy).mT}
     if bias is not None:
@@ -97,7 +101,7 @@ def times_one_minus_square(gy: Tensor, y: Tensor) -> Tensor:
     laid out as ∇Y is, since sums over it depend on that.
     """
     if y.element_size() == 2:
-        return times_one_minus_square(gy.float(), y.float()).to(y.dtype)
+        return times_one_minus_square(*_in_single(gy, y)).to(y.dtype)
     derivative = (_ONE if y.is_cpu else _ONE.to(y.device)).addcmul(y, y, value=-1)
     if derivative.stride() == gy.stride():
         try:
@@ -114,8 +118,18 @@ def times_sigmoid_slope(gy: Tensor, y: Tensor) -> Tensor:
     is computed in single precision and rounded once, at the end.
     """
     if y.dtype == torch.bfloat16:
-        return times_sigmoid_slope(gy.float(), y.float()).to(y.dtype)
+        return times_sigmoid_slope(*_in_single(gy, y)).to(y.dtype)
     return gy * (1 - y) * y
+
+
+def _in_single(gy: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+    """Both in single precision, such that their product is laid out as that of ∇Y and Y.
+
+    Where ∇Y repeats an element along a dimension, Y decides that; but a copy repeats nothing.
+    """
+    if 0 in gy.stride():
+        gy = gy * torch.ones_like(y)
+    return gy.float(), y.float()
 
 
 def times_number(x: Tensor, number: float) -> Tensor:
@@ -127,15 +141,22 @@ def minus_multiple(lr: float | Tensor, donate: bool) -> Callable[[Tensor, Tensor
     """(p, g) ↦ p − lr · g, rounded once like the add_(g, alpha=-lr) of PyTorch's SGD.
 
     It is not written as add(p, g, alpha=-lr), since torch 2.13's compiler loses that alpha. If g is
-    donated, the result takes its memory, unless they are laid out in different ways.
+    donated, the result takes its memory, unless they are laid out in different ways, or autograd or
+    torch.func may follow p or g, which they do out of inference mode only. Whether they do follow
+    them can be asked of each tensor, but that takes longer than donation saves.
     """
     if isinstance(lr, Tensor):
         return lambda p, g: p.addcmul(g, lr, value=-1)
-    if not donate:
+    lr = float(lr)  # by which no integers can be scaled
+    if not donate or not torch.is_inference_mode_enabled():
         return lambda p, g: torch.sub(p, g, alpha=lr)
 
     def into(p: Tensor, g: Tensor) -> Tensor:
-        out = g if p.is_contiguous() and g.is_contiguous() else None
-        return torch.sub(p, g, alpha=lr, out=out)
+        if p.is_contiguous() and g.is_contiguous() and not g.requires_grad:
+            try:
+                return torch.sub(p, g, alpha=lr, out=g)
+            except RuntimeError:  # torch.vmap, before anything is written
+                pass
+        return torch.sub(p, g, alpha=lr)
 
     return into

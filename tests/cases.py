@@ -6,7 +6,7 @@ one costs a case here, and a few values computed by hand in `core/test_values.py
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from random import Random
@@ -25,7 +25,7 @@ SIZES = (0, 1, 1, 2, 3, 5, 8, 17, 33, 64)
 SPECIAL = (0.0, -0.0, float("inf"), float("-inf"), float("nan"), 1e-7, -1e-42, 5e-324)
 
 Triples: TypeAlias = Iterator[tuple[str, Tensor, Tensor]]
-"""What must agree in every bit: its name, ours and PyTorch's."""
+"""What must agree in every bit and in its layout: its name, ours and PyTorch's."""
 
 
 def bits(t: Tensor) -> Tensor:
@@ -39,6 +39,16 @@ def same_bits(a: Tensor, b: Tensor) -> bool:
         return False
     a, b = (t.masked_fill(t.isnan(), torch.nan) for t in (a, b))
     return torch.equal(bits(a), bits(b))
+
+
+def steps(t: Tensor) -> list[int]:
+    """The strides that are ever taken."""
+    return [step for step, size in zip(t.stride(), t.shape, strict=True) if size > 1 and t.numel()]
+
+
+def laid_out_alike(a: Tensor, b: Tensor) -> bool:
+    """Whether their elements lie in memory in the same order, with the same gaps."""
+    return steps(a) == steps(b)
 
 
 def same_trees(a: Any, b: Any) -> bool:
@@ -139,6 +149,22 @@ def autograd(f: Callable[..., Tensor], *inputs: Tensor) -> tuple[Tensor, Callabl
     return y.detach(), lambda gy=None: torch.autograd.grad(y, leaves, gy)
 
 
+def trained(rng: Random, x: Tensor, names: Iterable[str]) -> list[str]:
+    """The params that PyTorch's twin trains; the others are frozen.
+
+    All, if x has three dimensions or more and isn't contiguous: there, PyTorch takes another
+    product for a frozen weight than for one that is trained.
+    """
+    frozen = 0 if x.dim() > 2 and not x.is_contiguous() else rng.choice((0, 0.3, 1))
+    return [name for name in names if rng.random() >= frozen]
+
+
+def own(grad: Tensor, gy: Tensor) -> Tensor:
+    """The gradient, or a copy where autograd gives the cotangent's memory, which we don't."""
+    shared = grad.untyped_storage().data_ptr() == gy.untyped_storage().data_ptr()
+    return grad.clone() if shared else grad
+
+
 def no_args(d: Draw, features: int) -> tuple[Any, ...]:
     """For constructors that take nothing."""
     return ()
@@ -176,13 +202,15 @@ class LayerCase:
         d = Draw(rng)
         layer, module, params, x = self.drawn(d, make)
         flat = fdl.to_state_dict(params)
+        names = trained(rng, x, flat)
 
         def f(x: Tensor, *leaves: Tensor) -> Tensor:
-            return functional_call(module, dict(zip(flat, leaves, strict=True)), (x,))
+            return functional_call(module, flat | dict(zip(names, leaves, strict=True)), (x,))
 
-        their_y, their_pullback = autograd(f, x, *flat.values())
+        their_y, their_pullback = autograd(f, x, *(flat[name] for name in names))
         gy = d.tensor(*their_y.shape)
         their_gx, *their_grads = their_pullback(gy)
+        their_grads = [own(grad, gy) for grad in their_grads]
         with torch.inference_mode(rng.random() < 0.5):  # some layers have a way of their own there
             gy = copied(gy)
             y, pullback = layer.vjp(params, x)
@@ -194,8 +222,8 @@ class LayerCase:
             grads, without = (
                 fdl.to_state_dict(g) for g in (grads, pullback(gy, wrt_input=False)[0])
             )
-            for (name, grad), theirs in zip(grads.items(), their_grads, strict=True):
-                yield name, grad, theirs
+            for name, theirs in zip(names, their_grads, strict=True):
+                yield name, grads[name], theirs
                 yield f"{name}, wrt_input=False", without[name], theirs
 
 
@@ -332,8 +360,11 @@ def step_of_network(rng: Random) -> Triples:
         params = model.init()
 
     x = d.tensor(*d.batch(), a)
-    parameters = [*theirs.parameters()]
-    inputs = [x.detach().requires_grad_(), *parameters]
+    parameters = dict(theirs.named_parameters())
+    names = trained(rng, x, parameters)
+    for name, p in parameters.items():
+        p.requires_grad_(name in names)
+    inputs = [x.detach().requires_grad_(), *(parameters[name] for name in names)]
     outputs = theirs(inputs[0])
     t = d.tensor(*outputs.shape)
     their_loss = nn.MSELoss()(outputs, t)
@@ -344,25 +375,29 @@ def step_of_network(rng: Random) -> Triples:
     assert gx is not None
     yield "core: loss", loss, their_loss.detach()
     yield "core: gx", gx, their_gx
-    for (name, g), their_grad in zip(fdl.to_state_dict(grads).items(), their_grads, strict=True):
-        yield f"core: gradient of {name}", g, their_grad
+    grads = fdl.to_state_dict(grads)
+    for name, their_grad in zip(names, their_grads, strict=True):
+        yield f"core: gradient of {name}", grads[name], their_grad
 
-    for p in parameters:
+    for p in inputs[1:]:
         p.grad = torch.zeros_like(p)  # where compat starts from
     for _ in range(2):  # gradients accumulate
         their_loss.backward(retain_graph=True)
         criterion = compat.MSE()
         yield "compat: loss", criterion(stateful(x), t), their_loss.detach()
         yield "compat: gx", stateful.backward(criterion.backward()), their_gx
-    for grad, p in zip(stateful.grads(), parameters, strict=True):
-        assert p.grad is not None
-        yield "compat: accumulated gradient", grad, p.grad
+    accumulated = dict(zip(parameters, stateful.grads(), strict=True))
+    for name in names:
+        their_grad = parameters[name].grad
+        assert their_grad is not None
+        yield f"compat: accumulated gradient of {name}", accumulated[name], their_grad
 
-    if parameters:
-        torch.optim.SGD(parameters, 0.1).step()
+    if names:
+        torch.optim.SGD(inputs[1:], 0.1).step()
     compat.SGD(stateful.parameters(), stateful.grads(), 0.1).step()
-    for p, their_p in zip(stateful.parameters(), parameters, strict=True):
-        yield "compat: parameter after a step", p, their_p.detach()
+    stepped = dict(zip(parameters, stateful.parameters(), strict=True))
+    for name in names:
+        yield f"compat: {name} after a step", stepped[name], parameters[name].detach()
 
 
 @contextmanager

@@ -46,7 +46,7 @@ class LayerModule(Module):
         Raises:
             RuntimeError: There was no forward.
             ValueError: gy has another shape than the output.
-            TypeError: gy has another dtype than the output.
+            TypeError: gy has another dtype than the output, or gets one in `torch.autocast`.
         """
         name = type(self).__name__
         if self._kept is None:
@@ -55,6 +55,8 @@ class LayerModule(Module):
         if gy.dtype is not dtype or gy.shape != shape:
             raise not_like(f"{name}.backward", "the cotangent", gy, dtype, shape)
         grads, gx = pullback(gy)
+        if gx is not None and gx.dtype is not dtype:
+            raise not_like(f"{name}.backward", "the input's gradient", gx, dtype, gx.shape)
         for name, grad in self._grads.items():
             grad.add_(grads[name])
         return gx

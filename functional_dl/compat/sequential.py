@@ -37,8 +37,8 @@ class Sequential(Module):
         """Through the modules in order."""
         if self.is_plain:
             try:
-                if x.is_floating_point():
-                    return self.forward_unchecked(x)
+                if x.is_floating_point() and (y := self.forward_unchecked(x)).dtype is x.dtype:
+                    return y
             except Exception:  # told below, by the module at fault
                 pass
         for module in self._modules:

@@ -27,9 +27,10 @@ def sequential(*layers: Layer) -> Maths:
         the keys are those of the state_dict of PyTorch's Sequential.
 
     Raises:
-        TypeError: One of layers is no Layer.
         ValueError: The layer raises it for params with other keys, and for a layer that gives its
             input a cotangent of another shape, besides what its layers raise.
+        TypeError: One of layers is no Layer. The layer raises it for a layer that gives another
+            dtype than it gets, there or back, besides what its layers raise.
     """
     for i, f in enumerate(layers):
         if not isinstance(f, Layer):
@@ -38,21 +39,23 @@ def sequential(*layers: Layer) -> Maths:
     chain = {k: unguarded(f) for k, f in named.items()}
 
     def vjp(params: Params, x: Float[Tensor, "*A"]) -> tuple[Float[Tensor, "*B"], Pullback]:
+        dtype = x.dtype
         links: list[tuple[str, Pullback, Any]] = []
         for k, f in chain.items():
             shape = x.shape
             x, pullback_of_f = f(params[k], x)
+            if x.dtype is not dtype:
+                raise not_like("sequential", f"y of layer {k}", x, dtype, x.shape)
             links.append((k, pullback_of_f, shape))
 
         def pullback(gy: Float[Tensor, "*B"], *, wrt_input: bool = True) -> Cotangents:
             grads: Params = dict.fromkeys(named)  # keeps the order of construction
             gx: Any = gy
-            dtype = gy.dtype
             del gy  # gx alone holds a cotangent, and only until the next one is there
             for k, pullback_of_f, shape in reversed(links):
                 wrt_x = wrt_input or k != "0"
                 grads[k], gx = pullback_of_f(gx, wrt_input=wrt_x)
-                if wrt_x and (gx is None or gx.shape != shape):
+                if wrt_x and (gx is None or gx.shape != shape or gx.dtype is not dtype):
                     from_layer = f"the cotangent from layer {k}"
                     raise not_like("sequential", from_layer, gx, dtype, shape)
             return grads, gx if wrt_input else None

@@ -32,7 +32,8 @@ def mse() -> LossVjp:
         error = y - t
 
         def pullback() -> Float[Tensor, "*N"]:
-            return times_number(error, 2 / (error.numel() or 1))
+            # By rows, as autograd's is, also where Y is laid out otherwise.
+            return times_number(error, 2 / (error.numel() or 1)).contiguous()
 
         return (error * error).mean(), pullback
 

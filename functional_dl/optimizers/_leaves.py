@@ -31,9 +31,9 @@ def _each(rule: Callable[[Tensor, Tensor], Tensor], params: Params, grads: Param
         g = grads[k]
         if isinstance(p, dict):
             new[k] = _each(rule, p, g)
-        elif p.shape != g.shape or p.dtype is not g.dtype:
+        elif p.shape != g.shape or (dtype := p.dtype) is not g.dtype:
             raise ValueError
-        elif p.is_floating_point() or p.is_complex():
+        elif dtype.is_floating_point or dtype.is_complex:
             new[k] = rule(p, g)
         else:
             raise TypeError

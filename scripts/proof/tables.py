@@ -10,7 +10,7 @@ from tqdm import tqdm
 
 import functional_dl as fdl
 from proof.faults import FAULTS, draw_right
-from proof.parity import BITS, CASES, Triples, same_bits
+from proof.parity import BITS, CASES, Triples, laid_out_alike, same_bits
 from proof.textbook import FORMULAS
 from report.contestant import Contestant
 from report.experiment import NETWORKS, POINTS, Points
@@ -21,16 +21,17 @@ Progress: TypeAlias = "tqdm[Any]"
 
 
 class Tally:
-    """Counts cases, and how many of them are equal in every bit."""
+    """Counts cases, and how many of them are equal in every bit, and laid out alike."""
 
     def __init__(self) -> None:
-        self.cases, self.equal, self.distance = 0, 0, 0.0
+        self.cases, self.equal, self.alike, self.distance = 0, 0, 0, 0.0
 
     def add(self, case: Triples) -> list[Tensor]:
         """Counts a case; returns what PyTorch makes of it."""
         triples = list(case)
         self.cases += 1
         self.equal += all(same_bits(ours, theirs) for _, ours, theirs in triples)
+        self.alike += all(laid_out_alike(ours, theirs) for _, ours, theirs in triples)
         self.distance = max(self.distance, *(ulps(ours, theirs) for _, ours, theirs in triples))
         return [theirs for _, _, theirs in triples]
 
@@ -65,7 +66,7 @@ def parity_table(cases: int, seed: int, progress: Progress) -> tuple[Rows, bool]
                     tally.add(case(Random(f"{seed} {name} {i}"), FORMULAS[name][formula]))
             unlike += not all(map(same_bits, *theirs))
             progress.update()
-        holds &= ours.equal == ours.cases
+        holds &= ours.equal == ours.alike == ours.cases
         for formula, tally in {"functional_dl's": ours, **textbook}.items():
             rows.append(
                 {
@@ -74,6 +75,7 @@ def parity_table(cases: int, seed: int, progress: Progress) -> tuple[Rows, bool]
                     "cases": f"{tally.cases:,}",
                     "equal to PyTorch in every bit": f"{tally.equal:,}",
                     "that differ": f"{tally.cases - tally.equal:,}",
+                    "laid out otherwise": f"{tally.cases - tally.alike:,}",
                     "largest distance, ulp": f"{tally.distance:,.0f}".replace("inf", "∞"),
                     "PyTorch unlike itself on 2 threads": f"{unlike:,}" if tally is ours else "",
                 }

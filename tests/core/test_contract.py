@@ -205,6 +205,18 @@ def test_an_activations_pullback_does_not_keep_its_input(
         assert pullback(torch.ones(4, 3))[1].shape == (4, 3)
 
 
+@pytest.mark.memory
+@pytest.mark.parametrize("inference", [False, True])
+def test_mses_pullback_keeps_neither_its_prediction_nor_its_target(inference: bool) -> None:
+    with torch.inference_mode(inference):
+        y, t = torch.rand(4, 3), torch.ones(4, 3)
+        kept = weakref.ref(y), weakref.ref(t)
+        _, pullback = fdl.mse().vjp(y, t)
+        del y, t
+        assert [ref() for ref in kept] == [None, None]
+        assert pullback().shape == (4, 3)
+
+
 # Whatever keeps to the contract is a layer
 
 

@@ -1,6 +1,7 @@
-"""Everything equals PyTorch's autograd in every bit, over drawn cases."""
+"""Everything equals PyTorch's autograd in every bit and in its layout, over drawn cases."""
 
 import itertools
+from collections.abc import Callable
 from random import Random
 
 import pytest
@@ -10,16 +11,17 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 import functional_dl as fdl
-from cases import CASES, DTYPES, autograd, bits, same_bits
+from cases import CASES, DTYPES, autograd, bits, laid_out_alike, same_bits
 
 
 @pytest.mark.parametrize("name", CASES)
 @pytest.mark.usefixtures("threads")
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(rng=st.randoms(use_true_random=False))
-def test_equals_autograd_in_every_bit(name: str, rng: Random) -> None:
+def test_equals_autograd_in_every_bit_and_in_its_layout(name: str, rng: Random) -> None:
     for what, ours, theirs in CASES[name](rng):
         assert same_bits(ours, theirs), what
+        assert laid_out_alike(ours, theirs), what
 
 
 @pytest.mark.long
@@ -43,7 +45,9 @@ def test_equals_autograd_where_a_factor_is_laid_out_by_columns(
         their_gx, their_grad = autograd(nn.functional.linear, x, weight)[1](gy)
         grads, gx = fdl.linear(a, b, bias=False).vjp({"weight": weight}, x)[1](gy)
         assert same_bits(gx, their_gx)
+        assert laid_out_alike(gx, their_gx)
         assert same_bits(grads["weight"], their_grad)
+        assert laid_out_alike(grads["weight"], their_grad)
 
 
 def relu_case(dtype: torch.dtype) -> tuple[Tensor, Tensor, Tensor]:
@@ -98,15 +102,32 @@ def test_same_bits_tells_a_sign_of_zero_a_last_bit_a_shape_and_a_dtype() -> None
     assert not same_bits(a, a.double())
 
 
-@pytest.mark.parametrize("name", ["relu", "sigmoid", "tanh"])
-@pytest.mark.parametrize("x_by_rows", [True, False])
-@pytest.mark.parametrize("gy_by_rows", [True, False])
-def test_a_gradient_is_laid_out_as_autograds(name: str, x_by_rows: bool, gy_by_rows: bool) -> None:
-    x, gy = (
-        torch.randn(5, 4) if rows else torch.randn(4, 5).mT for rows in (x_by_rows, gy_by_rows)
-    )
-    (theirs,) = autograd(getattr(torch, name), x)[1](gy)
-    ours = getattr(fdl, name)().vjp({}, x)[1](gy)[1]
-    assert ours is not None
-    assert ours.stride() == theirs.stride()
-    assert torch.equal(ours, theirs)
+LAYOUTS: list[Callable[[torch.dtype], Tensor]] = [
+    lambda dtype: torch.randn(5, 4, dtype=dtype),
+    lambda dtype: torch.randn(4, 5, dtype=dtype).mT,
+    lambda dtype: torch.randn(1, 4, dtype=dtype).expand(5, 4),
+    lambda dtype: torch.randn(5, 1, dtype=dtype).expand(5, 4),
+    lambda dtype: torch.randn((), dtype=dtype).expand(5, 4),
+]
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+class TestAGradientIsLaidOutAsAutograds:
+    """Sums that come after it depend on that."""
+
+    @pytest.mark.parametrize("name", ["relu", "sigmoid", "tanh"])
+    def test_of_an_activation(self, name: str, dtype: torch.dtype) -> None:
+        for of_x, of_gy in itertools.product(LAYOUTS, repeat=2):
+            x, gy = of_x(dtype), of_gy(dtype)
+            (theirs,) = autograd(getattr(torch, name), x)[1](gy)
+            ours = getattr(fdl, name)().vjp({}, x)[1](gy)[1]
+            assert torch.equal(ours, theirs)
+            assert ours.stride() == theirs.stride()
+
+    def test_of_a_loss(self, dtype: torch.dtype) -> None:
+        for of_y, of_t in itertools.product(LAYOUTS, repeat=2):
+            y, t = of_y(dtype), of_t(dtype)
+            (theirs,) = autograd(lambda y, t=t: nn.functional.mse_loss(y, t), y)[1]()
+            ours = fdl.mse().vjp(y, t)[1]()
+            assert torch.equal(ours, theirs)
+            assert ours.stride() == theirs.stride()

@@ -1,0 +1,229 @@
+"""What torch is set to around a call, or what is changed between two, gives no other answer."""
+
+import importlib
+import pickle
+import sys
+from collections.abc import Callable, Generator
+from contextlib import contextmanager, nullcontext
+from functools import partial
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+import functional_dl as fdl
+from cases import DTYPES, LAYERS, default_dtype, same_trees, small
+from functional_dl import compat
+
+# Other defaults
+
+
+@contextmanager
+def other_defaults(dtype: torch.dtype) -> Generator[None]:
+    """Another default dtype than this one, and a default device that holds no numbers."""
+    other = torch.float16 if dtype == torch.float64 else torch.float64
+    with default_dtype(other), torch.device("meta"):
+        yield
+
+
+@pytest.fixture
+def imported_under_other_defaults() -> Generator[None]:
+    """What modules make when they are imported."""
+    numerics = sys.modules["functional_dl._numerics"]
+    with other_defaults(torch.float32):
+        importlib.reload(numerics)
+    yield
+    importlib.reload(numerics)
+
+
+def drawn(name: str, dtype: torch.dtype) -> tuple[fdl.Layer, fdl.Params, Tensor, Tensor, Tensor]:
+    """A layer behind a linear one, params, x, a target and a cotangent."""
+    d = small(1, dtype)
+    layer, _, params, x = LAYERS[name].drawn(d)
+    a = x.shape[-1]
+    model = fdl.sequential(fdl.linear(a, a), layer)
+    params = {"0": {"weight": d.tensor(a, a), "bias": d.tensor(a)}, "1": params}
+    y = model.apply(params, x)
+    return model, params, x, d.tensor(*y.shape), d.tensor(*y.shape)
+
+
+def all_of(layer: fdl.Layer, params: fdl.Params, x: Tensor, t: Tensor, gy: Tensor) -> list[Any]:
+    """All that comes of a layer."""
+    y, pullback = layer.vjp(params, x)
+    f, update = fdl.value_and_grad(layer, fdl.mse()), partial(fdl.sgd, lr=0.1)
+    value, grads = f(params, x, t)
+    steps = fdl.scan(lambda p, x: (update(p, f(p, x, t)[1]), value), params, torch.stack([x, -x]))
+    flat = fdl.to_state_dict(params)
+    return [
+        *(layer.apply(params, x), y, pullback(gy), fdl.mse().vjp(y, t)[1](), value, grads),
+        *(update(params, grads), update(params, grads, donate=True), steps),
+        fdl.value_and_update(layer, fdl.mse(), update)(params, x, t),
+        *(fdl.from_state_dict(layer, flat), fdl.unstack(fdl.stack([params, grads]))),
+        fdl.summary(layer, params),
+    ]
+
+
+@pytest.mark.usefixtures("imported_under_other_defaults")
+@pytest.mark.parametrize("inference", [False, True])
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("name", LAYERS)
+def test_default_dtype_and_device_change_nothing(
+    name: str, dtype: torch.dtype, inference: bool
+) -> None:
+    model, *primals = drawn(name, dtype)
+    with torch.inference_mode(inference):
+        expected = all_of(model, *primals)
+        with other_defaults(dtype):
+            made_there = pickle.loads(pickle.dumps(model))
+            ours = all_of(made_there, *primals)
+    assert same_trees(ours, expected)
+
+
+@pytest.mark.builds
+def test_default_device_changes_nothing_of_a_compiled_scan() -> None:
+    def total(carry: Tensor, xs: Tensor) -> tuple[Tensor, Tensor]:
+        return fdl.scan(lambda carry, x: (carry + x, carry.sum()), carry, xs)
+
+    torch.compiler.reset()
+    carry, xs = torch.rand(3), torch.rand(4, 3)
+    with torch.device("meta"):
+        compiled = torch.compile(total, backend="eager", fullgraph=True)(carry, xs)
+    assert same_trees(compiled, total(carry, xs))
+
+
+# torch.autocast
+
+AUTOCAST = partial(torch.autocast, "cpu", dtype=torch.bfloat16)
+
+
+def there(mode: Any, model: fdl.Layer, params: fdl.Params, x: Tensor, t: Tensor, gy: Tensor) -> Any:
+    with mode():
+        y, pullback = model.vjp(params, x)
+    return y, pullback(gy)
+
+
+def back(mode: Any, model: fdl.Layer, params: fdl.Params, x: Tensor, t: Tensor, gy: Tensor) -> Any:
+    _, pullback = model.vjp(params, x)
+    with mode():
+        return pullback(gy)
+
+
+def way(f: Callable[..., Any]) -> Callable[..., Any]:
+    """All of f within the mode."""
+
+    def within(mode: Any, *primals: Any) -> Any:
+        with mode():
+            return f(*primals)
+
+    return within
+
+
+WAYS = {
+    "there": there,
+    "back": back,
+    "apply": way(lambda model, params, x, *_: model.apply(params, x)),
+    "value_and_grad": way(
+        lambda model, params, x, t, _: fdl.value_and_grad(model, fdl.mse())(params, x, t)
+    ),
+    "value_and_update": way(
+        lambda model, params, x, t, _: fdl.value_and_update(
+            model, fdl.mse(), partial(fdl.sgd, lr=0.1)
+        )(params, x, t)
+    ),
+    "sgd": way(lambda model, params, *_: fdl.sgd(params, params, 0.1)),
+    "loss": way(lambda model, params, x, t, gy: fdl.mse().vjp(gy, t)[1]()),
+}
+
+
+@pytest.mark.refuses
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("name", LAYERS)
+def test_autocast_changes_nothing_or_is_named_as_what_is_wrong(name: str, way: str) -> None:
+    model, *primals = drawn(name, torch.float32)
+    for f, params in ((model, primals[0]), (model.layers["1"], primals[0]["1"])):
+        expected = WAYS[way](nullcontext, f, params, *primals[1:])
+        said = ""
+        try:
+            ours = WAYS[way](AUTOCAST, f, params, *primals[1:])
+        except TypeError as error:
+            ours, said = expected, str(error)
+        assert same_trees(ours, expected)
+        assert not said or "within torch.autocast; convert params and inputs" in said
+
+
+@fdl.layer
+def scale(features: int) -> fdl.Maths:
+    """Y = X ⊙ w, which makes half precision single again."""
+
+    def vjp(params: fdl.Params, x: Tensor) -> tuple[Tensor, fdl.Pullback]:
+        w = params["weight"]
+        return x * w, lambda gy, *, wrt_input=True: ({"weight": (gy * x).sum(0)}, gy * w)
+
+    return fdl.Maths(vjp, {"weight": (features,)}, lambda p, _: p["weight"].fill_(1))
+
+
+X = torch.rand(5, 3)
+LINEAR = fdl.linear(3, 3)
+SCALED, RESCALED = fdl.sequential(scale(3), LINEAR), fdl.sequential(LINEAR, scale(3))
+
+
+@pytest.mark.refuses
+@pytest.mark.parametrize(
+    ("what", "message"),
+    [
+        (lambda p: SCALED.vjp(p, X), "linear at 1: expected y to be a float32"),
+        (lambda p: SCALED.apply(p, X), "linear at 1: expected y to be a float32"),
+        (lambda p: RESCALED.vjp(p, X), "linear at 0: expected y to be a float32"),
+        (
+            lambda p: LINEAR.vjp(p["1"], X.bfloat16()),
+            r"linear: expected params\['weight'\] to be a bfloat16",
+        ),
+        (
+            lambda p: fdl.mse().apply(X @ X.mT, X @ X.mT + X[:, :1]),
+            "mse: expected the target to be",
+        ),
+        (
+            lambda p: fdl.sgd({"p": X}, {"p": X.bfloat16()}, 0.1),
+            r"sgd: expected grads\['p'\] to be",
+        ),
+    ],
+)
+def test_what_autocast_has_cast_is_refused_in_its_name(what: Any, message: str) -> None:
+    params = RESCALED.init() if "at 0" in message else SCALED.init()
+    with (
+        AUTOCAST(),
+        pytest.raises(TypeError, match=f"^{message}.* tensor .*, within torch.autocast"),
+    ):
+        what(params)
+
+
+@pytest.mark.refuses
+def test_a_way_back_through_autocast_is_refused_in_its_name() -> None:
+    params, message = SCALED.init(), "expected {} to be a float32 .*, within torch.autocast"
+    for wrt_input in (True, False):
+        _, pullback = LINEAR.vjp(params["1"], X)
+        with AUTOCAST(), pytest.raises(TypeError, match="linear: " + message.format("a gradient")):
+            pullback(X, wrt_input=wrt_input)
+        _, pullback = SCALED.vjp(params, X)
+        of_1 = message.format("the cotangent from layer 1")
+        with AUTOCAST(), pytest.raises(TypeError, match="sequential: " + of_1):
+            pullback(X, wrt_input=wrt_input)
+
+
+@pytest.mark.refuses
+def test_compat_refuses_autocast_in_its_name() -> None:
+    model = compat.Sequential(compat.Linear(3, 3), compat.ReLU())
+    with AUTOCAST(), pytest.raises(TypeError, match=r"linear: expected y .* within torch.autocast"):
+        model(X)
+    model(X)
+    message = "Linear.backward: expected the input's gradient .* within torch.autocast"
+    with AUTOCAST(), pytest.raises(TypeError, match=message):
+        model.backward(X)
+    assert not any(g.any() for g in model.grads())
+
+
+def test_in_half_precision_autocast_has_nothing_to_cast() -> None:
+    model, *primals = drawn("tanh", torch.bfloat16)
+    expected = WAYS["value_and_grad"](nullcontext, model, *primals)
+    assert same_trees(WAYS["value_and_grad"](AUTOCAST, model, *primals), expected)
