@@ -20,7 +20,7 @@ def _describe(value: object) -> str:
 
 def not_floating(name: str, what: str, x: object) -> TypeError:
     """For a tensor that must be of floating-point numbers and isn't."""
-    return TypeError(f"{name}: expected {what} to be a floating tensor, got {_describe(x)}")
+    return not_a(name, what, x, "a floating tensor")
 
 
 def not_like(
@@ -40,8 +40,13 @@ def in_autocast(x: object) -> bool:
     return torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device)
 
 
+def not_a(name: str, what: str, value: object, kind: str) -> TypeError:
+    """For what must be of another kind altogether."""
+    return TypeError(f"{name}: expected {what} to be {kind}, got {_describe(value)}")
+
+
 def not_keyed(name: str, what: str, tree: object, keys: Iterable[str]) -> TypeError | ValueError:
     """For what must be a dict (else TypeError) with exactly these keys (else ValueError)."""
     if not isinstance(tree, dict):
-        return TypeError(f"{name}: expected {what} to be a dict, got {_describe(tree)}")
+        return not_a(name, what, tree, "a dict")
     return ValueError(f"{name}: expected {what} with the keys {[*keys]}, got {[*tree]}")

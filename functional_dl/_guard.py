@@ -14,7 +14,7 @@ from typing import Any, NamedTuple, ParamSpec
 import torch
 from torch import Tensor
 
-from functional_dl._errors import in_autocast, not_floating, not_keyed, not_like
+from functional_dl._errors import in_autocast, not_a, not_floating, not_keyed, not_like
 from functional_dl.contract import (
     Call,
     Cotangents,
@@ -165,6 +165,11 @@ class _LayerCall(Call):
     def init(
         self, generator: Generator = None, *, dtype: Dtype = None, device: Device = None
     ) -> Params:
+        if generator is not None and not isinstance(generator, torch.Generator):
+            hint = "a generator, such as torch.Generator().manual_seed(0)"
+            raise not_a(f"{self.name}.init", "generator", generator, hint)
+        if dtype is not None and not getattr(dtype, "is_floating_point", False):
+            raise not_a(f"{self.name}.init", "dtype", dtype, "one of floating numbers")
         if self.layers:
             return {
                 k: f.init(generator, dtype=dtype, device=device) for k, f in self.layers.items()
@@ -249,7 +254,10 @@ class _LayerCall(Call):
         for k, shape in self.shapes.items():
             p = params[k]
             if not isinstance(p, Tensor) or p.dtype != x.dtype or p.shape != shape:
-                raise not_like(name, f"params[{k!r}]", p, x.dtype, shape)
+                error = not_like(name, f"params[{k!r}]", p, x.dtype, shape)
+                if isinstance(p, Tensor) and p.is_floating_point() and p.dtype != x.dtype:
+                    error.args = (f"{error}: x is {x.dtype}; x.to({p.dtype}) converts it",)
+                raise error
 
 
 class _LossCall(Call):
@@ -261,11 +269,10 @@ class _LossCall(Call):
         return self.vjp(y, t)[0]
 
     def vjp(self, y: Any, t: Any) -> tuple[Tensor, LossPullback]:
-        dtype = y.dtype
-        if not dtype.is_floating_point:
+        if not isinstance(y, Tensor) or not y.is_floating_point():
             raise not_floating(self.name, "the prediction", y)
-        if t.shape != y.shape or t.dtype is not dtype:
-            raise not_like(self.name, "the target", t, dtype, y.shape)
+        if not isinstance(t, Tensor) or t.shape != y.shape or t.dtype is not y.dtype:
+            raise not_like(self.name, "the target", t, y.dtype, y.shape)
         return self.maths(y, t)
 
 

@@ -99,7 +99,10 @@ def scan(
 
     def step_on(carry: Any, item: Callable[[Tensor], Tensor]) -> tuple[Any, Any]:
         carry, y = step(carry, xs if xs is None else tree_map(item, xs))
-        return carry, () if y is None else y
+        return carry, () if y is None else y  # a tree without leaves can be stacked
+
+    def given(ys: Any) -> Any:
+        return None if isinstance(ys, tuple) and not ys else ys
 
     carry = tree_map(lambda k: torch.tensor(k) if isinstance(k, (int, float)) else k, carry)
     if not is_compiling():
@@ -107,8 +110,7 @@ def scan(
         for i in range(n):
             carry, y = step_on(carry, lambda leaf, i=i: leaf[i])
             all_ys.append(y)
-        ys = _stack("scan", all_ys)
-        return carry, None if ys == () else ys
+        return carry, given(_stack("scan", all_ys))
 
     carry, y = step_on(carry, lambda leaf: leaf[0])
     ys = tree_map(lambda y: torch.cat([y[None], y.new_zeros(n - 1, *y.shape)]), y)
@@ -128,7 +130,7 @@ def scan(
 
     second = torch.ones((), dtype=torch.int64, device="cpu")
     _, carry, ys = torch.while_loop(lambda i, *_: i < n, body, (second, carry, ys))
-    return carry, None if ys == () else ys
+    return carry, given(ys)
 
 
 def _stack(name: str, trees: Sequence[Any]) -> Any:

@@ -7,10 +7,13 @@ Files of them, in the format of safetensors, are read and written by its own fun
 """
 
 from collections.abc import Mapping
+from typing import Any
 
 import torch
 from torch import Tensor
+from torch.compiler import is_compiling
 
+from functional_dl._errors import not_a
 from functional_dl._tree import tree_map
 from functional_dl.contract import Layer, Params
 
@@ -33,6 +36,8 @@ def to_state_dict(params: Params) -> dict[str, Tensor]:
 
 def flattened(name: str, params: Params) -> dict[str, Tensor]:
     """As `to_state_dict`; errors are in this name."""
+    if not isinstance(params, dict):
+        raise TypeError(f"{name}: expected nested dicts of tensors, got {params!r}")
     flat: dict[str, Tensor] = {}
     for k, p in params.items():
         if not isinstance(k, str):
@@ -61,13 +66,19 @@ def from_state_dict(model: Layer, state_dict: Mapping[str, Tensor]) -> Params:
 
     Raises:
         ValueError: state_dict doesn't fit; the message lists every key that is missing, surplus or
-            of another shape.
+            of another shape. Or two of its tensors are one, as where weights are tied, which a step
+            would make two.
+        TypeError: model is no Layer, or state_dict no mapping.
     """
     return params_from("from_state_dict", model, state_dict)
 
 
 def params_from(name: str, model: Layer, state_dict: Mapping[str, Tensor]) -> Params:
     """As `from_state_dict`; errors are in this name."""
+    if not isinstance(model, Layer):
+        raise not_a(name, "model", model, "a Layer, such as sequential(...)")
+    if not isinstance(state_dict, Mapping):
+        raise not_a(name, "state_dict", state_dict, "a dict")
     with torch.random.fork_rng(devices=[]):  # so that no random number is used up
         like = model.init(device="meta")
     shapes = {k: tuple(p.shape) for k, p in to_state_dict(like).items()}
@@ -81,6 +92,35 @@ def params_from(name: str, model: Layer, state_dict: Mapping[str, Tensor]) -> Pa
             wrong.append(f"{k!r} of shape {tuple(p.shape)}, not {shapes[k]}")
     if wrong:
         raise ValueError(f"{name}: expected what fits the model, got " + "; ".join(wrong))
+    refuse_tied(name, state_dict)
 
     leaves = iter(shapes)  # in the order of like's
     return tree_map(lambda _: state_dict[next(leaves)].detach(), like)
+
+
+def check_untied(name: str, params: Params) -> None:
+    """Raises what `refuse_tied` does, if a leaf comes twice, which is quicker to tell."""
+    if is_compiling():  # for one call after the other, with other ids
+        return
+    dicts: list[Any] = [params]
+    leaves: list[int] = []
+    for tree in dicts:
+        for p in tree.values():
+            if isinstance(p, dict):
+                dicts.append(p)
+            else:
+                leaves.append(id(p))
+    if len({*leaves}) < len(leaves):
+        refuse_tied(name, flattened(name, params))
+
+
+def refuse_tied(name: str, state_dict: Mapping[str, Tensor]) -> None:
+    """Raises the paths of two tensors that begin at one address."""
+    paths: dict[int, str] = {}
+    for path, p in state_dict.items():
+        other = paths.setdefault(p.data_ptr() or id(p), path)  # what is empty has no address
+        if other != path:
+            raise ValueError(
+                f"{name}: expected tensors of their own, got one as {other!r} and {path!r}, "
+                "of which a step would make two"
+            )

@@ -1,7 +1,7 @@
 """What a model consists of."""
 
 from functional_dl.contract import Layer, Params, name_of
-from functional_dl.state_dict import params_from, to_state_dict
+from functional_dl.state_dict import flattened, params_from, to_state_dict
 
 HEAD = ("layer", "kind", "shapes", "parameters", "bytes")
 
@@ -20,7 +20,7 @@ def summary(model: Layer, params: Params, tablefmt: str = "simple") -> str:
     Raises:
         ValueError: The params don't fit the model; the message lists every leaf that doesn't.
     """
-    params_from("summary", model, to_state_dict(params))
+    params_from("summary", model, flattened("summary", params))
     rows = [HEAD, *_rows("", model, params), ("total", "", "", *_size(params))]
     try:
         from tabulate import tabulate

@@ -4,7 +4,16 @@ from collections.abc import Callable
 
 from torch import Tensor
 
+from functional_dl._errors import not_a
 from functional_dl.contract import Layer, Loss, Params
+
+
+def check_parts(name: str, model: object, loss: object) -> None:
+    """Raises what is no layer or no loss."""
+    if not isinstance(model, Layer):
+        raise not_a(name, "model", model, "a Layer, such as sequential(...)")
+    if not isinstance(loss, Loss):
+        raise not_a(name, "loss", loss, "a Loss, such as mse()")
 
 
 def value_and_grad(
@@ -19,7 +28,11 @@ def value_and_grad(
     Returns:
         A function that gives the scalar L and its gradients, of the structure of params. No
         gradient of the inputs is computed.
+
+    Raises:
+        TypeError: model is no Layer, or loss no Loss.
     """
+    check_parts("value_and_grad", model, loss)
 
     def f(params: Params, inputs: Tensor, targets: Tensor) -> tuple[Tensor, Params]:
         outputs, pullback = model.vjp(params, inputs)

@@ -4,8 +4,11 @@ from collections.abc import Callable
 
 from torch import Tensor
 
+from functional_dl._errors import not_a
 from functional_dl._guard import rebuilt, unguarded, with_vjp
 from functional_dl.contract import Cotangents, Layer, Loss, Params, Pullback, Update
+from functional_dl.state_dict import check_untied
+from functional_dl.value_and_grad import check_parts
 
 
 def value_and_update(
@@ -27,12 +30,19 @@ def value_and_update(
 
     Returns:
         A function that gives the scalar L and the new params.
+
+    Raises:
+        TypeError: model is no Layer, loss no Loss, or update no function.
     """
+    check_parts("value_and_update", model, loss)
+    if not callable(update):
+        raise not_a("value_and_update", "update", update, "a function of params and grads")
     model = _updating(model, update)
 
     def f(params: Params, inputs: Tensor, targets: Tensor) -> tuple[Tensor, Params]:
         # What is no longer needed is let go of at once.
         outputs, pullback = model.vjp(params, inputs)
+        check_untied("value_and_update", params)
         del params
         value, loss_pullback = loss.vjp(outputs, targets)
         del outputs

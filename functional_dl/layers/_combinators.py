@@ -7,7 +7,7 @@ from typing import Any
 from jaxtyping import Float
 from torch import Tensor
 
-from functional_dl._errors import not_like
+from functional_dl._errors import not_a, not_like
 from functional_dl._guard import Maths, layer, unguarded
 from functional_dl.contract import Cotangents, Layer, Params, Pullback
 
@@ -34,7 +34,7 @@ def sequential(*layers: Layer) -> Maths:
     """
     for i, f in enumerate(layers):
         if not isinstance(f, Layer):
-            raise TypeError(f"sequential: expected layer {i} to be a Layer, got {f!r}")
+            raise not_a("sequential", f"layer {i}", f, "a Layer")
     named = {str(i): f for i, f in enumerate(layers)}
     chain = {k: unguarded(f) for k, f in named.items()}
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from numbers import Integral
 
 from jaxtyping import Float
 from torch import Tensor
@@ -37,7 +38,7 @@ def linear(in_features: int, out_features: int, bias: bool = True) -> Maths:
         TypeError: The layer raises it for tensors that are not floating or differ in dtype.
     """
     for name, size in (("in_features", in_features), ("out_features", out_features)):
-        if not isinstance(size, int) or isinstance(size, bool) or size < 1:
+        if not isinstance(size, Integral) or isinstance(size, bool) or size < 1:
             raise ValueError(f"linear: expected {name} to be a positive integer, got {size!r}")
 
     def draw(params: Params, generator: Generator) -> None:

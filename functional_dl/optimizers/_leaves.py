@@ -3,23 +3,36 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Callable
+from numbers import Real
 from typing import Any
 
+import torch
 from torch import Tensor
 
-from functional_dl._errors import not_floating, not_keyed, not_like
+from functional_dl._errors import not_a, not_floating, not_keyed, not_like
+from functional_dl._tree import tree_leaves
 from functional_dl.contract import Params
+from functional_dl.state_dict import check_untied
 
 
 def each_leaf(
-    name: str, rule: Callable[[Tensor, Tensor], Tensor], params: Params, grads: Params
+    name: str,
+    rule: Callable[[Tensor, Tensor], Tensor],
+    params: Params,
+    grads: Params,
+    lr: float | Tensor,
 ) -> Params:
     """rule(p, ∇p) for every leaf p; errors are in the name of the optimizer."""
     try:
+        check_untied(name, params)
         return _each(rule, params, grads)
     except Exception:
         check_grads(name, params, grads)
+        for dtype in {p.dtype for p in tree_leaves(params)}:
+            if not isinstance(lr, Tensor) and lr > torch.finfo(dtype).max:
+                raise ValueError(f"{name}: expected lr to be a {dtype}, got {lr!r}") from None
         raise
 
 
@@ -47,9 +60,9 @@ def check_lr(name: str, lr: float | Tensor) -> None:
             raise not_floating(name, "lr", lr)
         if lr.dim() != 0:
             raise not_like(name, "lr", lr, lr.dtype, ())
-    elif not isinstance(lr, (int, float)):
+    elif not isinstance(lr, (int, float, Real)):  # of which the first two are quicker to tell
         raise TypeError(f"{name}: expected lr to be a number or a 0-d tensor, got {lr!r}")
-    elif not 0 <= lr < math.inf:
+    elif not 0 <= lr < math.inf or (isinstance(lr, int) and lr > sys.float_info.max):
         raise ValueError(f"{name}: expected lr to be finite and not negative, got {lr!r}")
 
 
@@ -61,6 +74,8 @@ def check_grads(name: str, params: Any, grads: Any, path: str = "") -> None:
         TypeError: A leaf is no tensor of floating or complex numbers, or its gradient's dtype
             differs.
     """
+    if not isinstance(params, dict):
+        raise not_a(name, f"params{path}", params, "a dict")
     if not isinstance(grads, dict) or grads.keys() != params.keys():
         raise not_keyed(name, f"grads{path}", grads, params)
     for k, p in params.items():

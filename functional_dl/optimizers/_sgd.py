@@ -29,7 +29,8 @@ def sgd(params: Params, grads: Params, lr: float | Tensor, *, donate: bool = Fal
 
     Raises:
         ValueError: The keys or the shapes of params and grads differ, also where they would
-            broadcast; or lr is negative, infinite, NaN or not 0-d.
+            broadcast; two leaves of params are one tensor, which a step would make two; or lr is
+            negative, infinite (in the params' dtype, too), NaN or not 0-d.
         TypeError: A leaf is no tensor of floating or complex numbers, its gradient's dtype
             differs, or lr is no number.
 
@@ -39,4 +40,4 @@ def sgd(params: Params, grads: Params, lr: float | Tensor, *, donate: bool = Fal
         {'weight': tensor([0.5000])}
     """
     check_lr("sgd", lr)
-    return each_leaf("sgd", minus_multiple(lr, donate), params, grads)
+    return each_leaf("sgd", minus_multiple(lr, donate), params, grads, lr)

@@ -54,6 +54,7 @@ def stateful_sgd(params: Sequence = (X,), grads: Sequence = (X,), lr: object = 0
     compat.SGD(params, grads, lr)
 
 
+RELU = fdl.relu()
 F, V, T, R = "a float32 tensor of shape", ValueError, TypeError, RuntimeError
 SHAPES = (  # that a cotangent of shape (4, 2) hasn't
     *((4, 3), (4, 1), (4, 0), (1, 2), (5, 2), (2, 4), (4,), (2,), ()),
@@ -390,6 +391,75 @@ BAD = [
     (lambda: sgd(lr=None), T, "sgd: expected lr to be a number or a 0-d tensor, got None"),
     (lambda: sgd(lr=ones(1)), V, f"sgd: expected lr to be {F} (), got {F} (1,)"),
     (lambda: sgd(lr=torch.tensor(1)), T, "sgd: expected lr to be a floating tensor, got a int64"),
+    (lambda: sgd(lr=10**400), V, "sgd: expected lr to be finite and not negative, got 100000000"),
+    (lambda: sgd(lr=1e39), V, "sgd: expected lr to be a torch.float32, got 1e+39"),
+    # What is no layer, no loss, no params
+    *[
+        (
+            lambda f=f, model=model: f(model),
+            T,
+            f"{who}: expected model to be a Layer, such as sequential(...), got {model!r}",
+        )
+        for model in (torch.nn.Linear(3, 2), fdl.relu, fdl.mse(), None, [fdl.relu()], {})
+        for who, f in (
+            ("value_and_grad", lambda model: fdl.value_and_grad(model, fdl.mse())),
+            ("value_and_update", lambda model: fdl.value_and_update(model, fdl.mse(), sgd)),
+            ("summary", lambda model: fdl.summary(model, {})),
+            ("from_state_dict", lambda model: fdl.from_state_dict(model, {})),
+        )
+    ],
+    *[
+        (
+            lambda f=f, loss=loss: f(fdl.relu(), loss),
+            T,
+            f"{who}: expected loss to be a Loss, such as mse(), got {loss!r}",
+        )
+        for loss in (torch.nn.functional.mse_loss, torch.nn.MSELoss(), fdl.mse, fdl.relu(), None)
+        for who, f in (
+            ("value_and_grad", fdl.value_and_grad),
+            ("value_and_update", lambda f, loss: fdl.value_and_update(f, loss, sgd)),
+        )
+    ],
+    (
+        lambda: fdl.value_and_update(fdl.relu(), fdl.mse(), LINEAR),
+        T,
+        "value_and_update: expected update to be a function of params and grads, got {'weight'",
+    ),
+    *[
+        (lambda f=f, tree=tree: f(tree), T, f"{who} to be a dict, got {said}")
+        for tree, said in ((None, "None"), ([X], "[tensor("), (X, F), (X.numpy(), "array(["))
+        for who, f in (
+            ("sgd: expected params", lambda tree: sgd(params=tree)),
+            ("sgd: expected grads", lambda tree: sgd(grads=tree)),
+            ("linear: expected params", lambda tree: linear(params=tree)),
+            ("from_state_dict: expected state_dict", lambda t: fdl.from_state_dict(RELU, t)),
+        )
+    ],
+    *[
+        (lambda f=f: f(None), T, f"{who}: expected nested dicts of tensors, got None")
+        for who, f in (
+            ("to_state_dict", fdl.to_state_dict),
+            ("summary", lambda tree: fdl.summary(RELU, tree)),
+        )
+    ],
+    *[
+        (
+            lambda f=f, given=given: f().init(given),
+            T,
+            f"{f.__name__}.init: expected generator to be a generator, such as "
+            f"torch.Generator().manual_seed(0), got {given!r}",
+        )
+        for given in (0, "cpu", torch.float64)
+        for f in (fdl.relu, fdl.sequential)
+    ],
+    *[
+        (
+            lambda dtype=dtype: RELU.init(dtype=dtype),
+            T,
+            f"relu.init: expected dtype to be one of floating numbers, got {dtype!r}",
+        )
+        for dtype in (torch.int64, torch.complex64, "float64")
+    ],
     # Backward without a forward
     (lambda: compat.Linear(2, 2).backward(X), R, "Linear.backward: expected a forward before it"),
     (lambda: compat.ReLU().backward(X), R, "ReLU.backward: expected a forward before it"),
@@ -511,6 +581,6 @@ def test_every_layer_refuses_a_cotangent_that_is_not_like_y(drawn: Any) -> None:
 def test_every_loss_refuses_a_prediction_that_is_not_floating(name: str) -> None:
     loss, _, y, t = LOSSES[name].drawn(small(0, torch.float32))
     for call in (loss.apply, loss.vjp):
-        for wrong in (y.long(), y > 0, y.cfloat()):
+        for wrong in (y.long(), y > 0, y.cfloat(), None, y.tolist(), y.numpy(), 1.0):
             with pytest.raises(TypeError, match=f"^{name}: expected the prediction to be a float"):
                 call(wrong, t)

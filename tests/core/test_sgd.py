@@ -1,10 +1,12 @@
 """`sgd` beyond its case: complex params, and gradients that are donated."""
 
 from collections.abc import Callable
+from fractions import Fraction
 from functools import partial
 from random import Random
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given
@@ -133,3 +135,9 @@ def test_compiled_with_donated_gradients_it_is_the_same() -> None:
         lambda p, g: fdl.sgd({"p": p}, {"p": g * 2}, 0.1, donate=True), backend="aot_eager"
     )
     assert torch.equal(step(p, g)["p"], fdl.sgd({"p": p}, {"p": g * 2}, 0.1)["p"])
+
+
+@pytest.mark.parametrize("lr", [np.float32(0.1), np.float64(0.1), np.int64(1), Fraction(1, 10)])
+def test_any_real_number_is_a_learning_rate(lr: Any) -> None:
+    params = {"p": torch.ones(2)}
+    assert same_bits(fdl.sgd(params, params, lr)["p"], fdl.sgd(params, params, float(lr))["p"])

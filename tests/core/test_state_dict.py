@@ -1,5 +1,6 @@
 """Parameters go to PyTorch's modules and come back, to the last bit."""
 
+from functools import partial
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -112,3 +113,34 @@ def test_safetensors_files_go_out_and_in(tmp_path: Path) -> None:
     back = fdl.from_state_dict(model, safetensors.torch.load_file(tmp_path / "network.safetensors"))
     x = torch.randn(5, 2)
     assert torch.equal(model.apply(back, x), model.apply(params, x))
+
+
+# Tied weights, which a step would tear apart
+
+SQUARE = fdl.sequential(fdl.linear(3, 3), fdl.sequential(fdl.linear(3, 3)))
+SAID = r"expected tensors of their own, got one as '0\.weight' and '1\.0\.weight', of which"
+
+
+def test_tied_weights_of_a_module_are_not_loaded() -> None:
+    module = nn.Sequential(nn.Linear(3, 3), nn.Sequential(nn.Linear(3, 3)))
+    fdl.from_state_dict(SQUARE, module.state_dict())
+    module[1][0].weight = module[0].weight
+    with pytest.raises(ValueError, match=f"^from_state_dict: {SAID}"):
+        fdl.from_state_dict(SQUARE, module.state_dict())
+
+
+def test_tied_weights_are_not_updated() -> None:
+    params, x = SQUARE.init(), torch.rand(2, 3)
+    params["1"]["0"]["weight"] = params["0"]["weight"]
+    _, grads = fdl.value_and_grad(SQUARE, fdl.mse())(params, x, x)
+    with pytest.raises(ValueError, match=f"^sgd: {SAID}"):
+        fdl.sgd(params, grads, 0.1)
+    with pytest.raises(ValueError, match=f"^value_and_update: {SAID}"):
+        fdl.value_and_update(SQUARE, fdl.mse(), partial(fdl.sgd, lr=0.1))(params, x, x)
+
+
+def test_leaves_without_elements_and_gradients_are_not_taken_for_tied() -> None:
+    params = {"a": torch.ones(0), "b": torch.ones(0), "c": torch.ones(2)}
+    assert [*fdl.sgd(params, params, 0.1)] == ["a", "b", "c"]
+    one = torch.ones(2)
+    fdl.sgd({"a": torch.ones(2), "b": torch.ones(2)}, {"a": one, "b": one}, 0.1)

@@ -1,6 +1,7 @@
 """`summary` shows every layer, and counts every parameter once."""
 
 import sys
+from functools import partial
 
 import pytest
 import torch
@@ -59,6 +60,16 @@ def test_a_layer_of_ones_own_has_the_name_of_what_made_it() -> None:
 
     table = fdl.summary(fdl.sequential(doubled()), {"0": {}}, "github")
     assert cells(table)[3][:2] == ["0", "doubled"]
+
+
+def test_a_layer_of_ones_own_may_have_a_vjp_that_is_no_plain_function() -> None:
+    class Doubled:
+        def __call__(self, params: fdl.Params, x: torch.Tensor) -> None: ...
+
+    for vjp, name in ((partial(Doubled()), "partial"), (Doubled(), "Doubled")):
+        layer = fdl.Layer(lambda *_, **__: {}, lambda _, x: 2 * x, vjp)
+        table = fdl.summary(fdl.sequential(layer), {"0": {}}, "github")
+        assert cells(table)[3][:2] == ["0", name]
 
 
 def test_params_that_do_not_fit_are_refused() -> None:
