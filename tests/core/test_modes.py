@@ -57,7 +57,11 @@ def all_of(layer: fdl.Layer, params: fdl.Params, x: Tensor, t: Tensor, gy: Tenso
     flat = fdl.to_state_dict(params)
     return [
         *(layer.apply(params, x), y, pullback(gy), fdl.mse().vjp(y, t)[1](), value, grads),
-        *(update(params, grads), update(params, grads, donate=True), steps),
+        *(
+            update(params, grads),
+            update(params, fdl.tree_map(torch.clone, grads), donate=True),
+            steps,
+        ),
         fdl.value_and_update(layer, fdl.mse(), update)(params, x, t),
         *(fdl.from_state_dict(layer, flat), fdl.unstack(fdl.stack([params, grads]))),
         fdl.summary(layer, params),
