@@ -212,7 +212,7 @@ class _LayerCall(Call):
             del gy  # nobody holds it any longer than the pullback does
             grads, gx = pullback(given.pop(), wrt_input=wrt_input)
             g = gx if gx is not None or self.layers else _first(grads)
-            if g is not None and g.dtype is not dtype and in_autocast(g):
+            if isinstance(g, Tensor) and g.dtype is not dtype and in_autocast(g):
                 raise not_like(self.name, "a gradient", g, dtype, g.shape)
             return grads, gx
 

@@ -142,8 +142,8 @@ def minus_multiple(lr: float | Tensor, donate: bool) -> Callable[[Tensor, Tensor
 
     It is not written as add(p, g, alpha=-lr), since torch 2.13's compiler loses that alpha. If g is
     donated, the result takes its memory, unless they are laid out in different ways, or autograd or
-    torch.func may follow p or g, which they do out of inference mode only. Whether they do follow
-    them can be asked of each tensor, but that takes longer than donation saves.
+    torch.func may follow p or g, which they do out of inference mode, and with a g from there.
+    Whether they do follow them takes longer to find out than donation saves.
     """
     if isinstance(lr, Tensor):
         return lambda p, g: p.addcmul(g, lr, value=-1)
@@ -152,7 +152,7 @@ def minus_multiple(lr: float | Tensor, donate: bool) -> Callable[[Tensor, Tensor
         return lambda p, g: torch.sub(p, g, alpha=lr)
 
     def into(p: Tensor, g: Tensor) -> Tensor:
-        if p.is_contiguous() and g.is_contiguous() and not g.requires_grad:
+        if p.is_contiguous() and g.is_contiguous() and g.is_inference():
             try:
                 return torch.sub(p, g, alpha=lr, out=g)
             except RuntimeError:  # torch.vmap, before anything is written

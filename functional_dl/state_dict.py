@@ -25,7 +25,9 @@ def to_state_dict(params: Params) -> dict[str, Tensor]:
         params: Nested dicts of tensors.
 
     Returns:
-        The leaves, detached, in the memory of those of params.
+        The leaves, detached, in the memory of those of params. From params made in
+        `torch.inference_mode`, a module takes copies, but not with assign=True: for that,
+        `tree_map(torch.clone, params)` is called after the block.
 
     Raises:
         ValueError: A key holds a dot, so that the way back would be lost.

@@ -27,7 +27,9 @@ def value_and_grad(
 
     Returns:
         A function that gives the scalar L and its gradients, of the structure of params. No
-        gradient of the inputs is computed.
+        gradient of the inputs is computed. Where params require grad, as `nn.Parameter`s do, it is
+        called in `torch.no_grad` or `torch.inference_mode`: else new params made of them hold the
+        graph of all steps before.
 
     Raises:
         TypeError: model is no Layer, or loss no Loss.

@@ -12,6 +12,8 @@ from functional_dl.optimizers._leaves import check_grads, check_lr
 class SGD:
     """p ← p − lr · ∇p, in place, for every parameter p.
 
+    Parameters made in `torch.inference_mode` can be changed there alone.
+
     Args:
         params: The parameters, as `Module.parameters` gives them.
         grads: Their gradients in the same order, as `Module.grads` gives them.

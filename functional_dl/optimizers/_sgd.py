@@ -19,10 +19,10 @@ def sgd(params: Params, grads: Params, lr: float | Tensor, *, donate: bool = Fal
             `torch.vmap` can give each member of an ensemble its own. In half precision a tensor
             may round the last bit otherwise than the number would.
         donate: Whether the new params may take the memory of grads, which are lost then, also where
-            it raises. Nothing else may use that memory. It is for inference mode: elsewhere, where
-            autograd or `torch.func` may follow what would be written over, grads are left alone, as
-            they are with a tensor as lr, if they require grad, and by `torch.vmap`. It saves a
-            large network 2 to 5 % of a step, and as much memory as params take.
+            it raises. Nothing else may use that memory. It is for inference mode: grads made or
+            used elsewhere, where autograd or `torch.func` may follow them, are left alone, as they
+            are with a tensor as lr and in `torch.vmap`. It saves a large network 2 to 5 % of a
+            step, and as much memory as params take.
 
     Returns:
         The new params; but for donated grads, nothing that is passed in is changed.

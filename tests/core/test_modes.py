@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 import functional_dl as fdl
-from cases import DTYPES, LAYERS, default_dtype, same_trees, small
+from cases import DTYPES, LAYERS, autograd, default_dtype, same_trees, small
 from functional_dl import compat
 
 # Other defaults
@@ -57,7 +57,11 @@ def all_of(layer: fdl.Layer, params: fdl.Params, x: Tensor, t: Tensor, gy: Tenso
     flat = fdl.to_state_dict(params)
     return [
         *(layer.apply(params, x), y, pullback(gy), fdl.mse().vjp(y, t)[1](), value, grads),
-        *(update(params, grads), update(params, grads, donate=True), steps),
+        *(
+            update(params, grads),
+            update(params, fdl.tree_map(torch.clone, grads), donate=True),
+            steps,
+        ),
         fdl.value_and_update(layer, fdl.mse(), update)(params, x, t),
         *(fdl.from_state_dict(layer, flat), fdl.unstack(fdl.stack([params, grads]))),
         fdl.summary(layer, params),
@@ -227,3 +231,59 @@ def test_in_half_precision_autocast_has_nothing_to_cast() -> None:
     model, *primals = drawn("tanh", torch.bfloat16)
     expected = WAYS["value_and_grad"](nullcontext, model, *primals)
     assert same_trees(WAYS["value_and_grad"](AUTOCAST, model, *primals), expected)
+
+
+# What is changed in place, and what modes leave
+
+
+@pytest.mark.parametrize("i", [0, 1])
+def test_a_pullback_keeps_tensors_and_no_copies(i: int) -> None:
+    primals = LINEAR.init(), X.clone()
+    _, pullback = LINEAR.vjp(*primals)
+    (primals[0]["weight"] if i == 0 else primals[1]).mul_(2)
+    assert same_trees(pullback(X), LINEAR.vjp(*primals)[1](X))
+
+
+OUTSIDE = {
+    "loaded": lambda p: nn.Linear(3, 3).load_state_dict(fdl.to_state_dict(p), assign=True),
+    "averaged": lambda p: fdl.tree_map(lambda leaf: leaf.lerp_(leaf, 0.1), p),
+    "differentiated": lambda p: autograd(lambda x: LINEAR.apply(p, x), X)[1](X),
+}
+
+
+@pytest.mark.parametrize("use", OUTSIDE)
+def test_params_made_in_inference_mode_are_ordinary_ones_once_they_are_cloned(use: str) -> None:
+    with torch.inference_mode():
+        params = LINEAR.init()
+    with pytest.raises(RuntimeError, match=r"[Ii]nference"):
+        OUTSIDE[use](params)
+    OUTSIDE[use](fdl.tree_map(torch.clone, params))
+
+
+def trained(module: compat.Module) -> None:
+    optimizer, criterion = compat.SGD(module.parameters(), module.grads(), 0.1), compat.MSE()
+    criterion(module(X), X)
+    module.backward(criterion.backward())
+    optimizer.step()
+
+
+def test_a_module_made_before_inference_mode_is_trained_in_it_and_after_it() -> None:
+    module = compat.Linear(3, 3)
+    with torch.inference_mode():
+        trained(module)
+        made_there = compat.Linear(3, 3)
+        trained(made_there)
+    trained(module)
+    with pytest.raises(RuntimeError, match=r"[Ii]nplace update to inference tensor outside"):
+        trained(made_there)
+
+
+@pytest.mark.parametrize("mode", [torch.no_grad, torch.inference_mode, nullcontext])
+def test_new_params_of_nn_parameters_hold_no_graph_in_a_mode_or_once_detached(mode: Any) -> None:
+    module = nn.Linear(3, 3)
+    f, params = fdl.value_and_grad(LINEAR, fdl.mse()), dict(module.named_parameters())
+    detached = fdl.from_state_dict(LINEAR, params)
+    with mode():
+        for p, holds in ((params, mode is nullcontext), (detached, False)):
+            new = fdl.sgd(p, f(p, X, X)[1], 0.1)
+            assert all(leaf.requires_grad == holds for leaf in new.values())

@@ -111,6 +111,7 @@ LAYOUTS: list[Callable[[torch.dtype], Tensor]] = [
 ]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("dtype", DTYPES)
 class TestAGradientIsLaidOutAsAutograds:
     """Sums that come after it depend on that."""
