@@ -270,7 +270,7 @@ class _Recorder(TorchFunctionMode):
         if not isinstance(value, Tensor):
             return value
         if id(value) not in self.nodes:  # it was there before
-            if isinstance(value, FakeTensor) or not _has_memory(value):
+            if isinstance(value, FakeTensor):
                 self.refuse(
                     "operations that it can see, got a tensor that others made, such as those of "
                     "torch.jit or torch.func; trace what is within: torch.vmap(trace(step))"
@@ -310,14 +310,6 @@ class _Recorder(TorchFunctionMode):
             self.asked.add(asked)
             y = y or (name == "is_inference" and self.inference)
         return y
-
-
-def _has_memory(t: Tensor) -> bool:
-    try:
-        t.untyped_storage()
-    except NotImplementedError:  # within torch.vmap, say
-        return False
-    return True
 
 
 def _without_values(leaf: Any) -> Any:

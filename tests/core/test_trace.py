@@ -339,6 +339,11 @@ REFUSED: dict[str, tuple[Callable[[Tensor], Any], str]] = {
     "a seed": (seeded, "leaves the random state alone, got a seed"),
     "a value that step hides": (caught_by_its_value, "the same types and bits from step each time"),
     "a count": (lambda x: x * next(NUMBER), "the same types and bits from step each time"),
+    "other keys": (lambda x: {next(NUMBER): x}, "the same types and bits from step each time"),
+    "another layout": (
+        lambda x: x[None].expand(2, 2) if next(NUMBER) % 2 else torch.stack([x, x]),
+        "the same types and bits from step each time",
+    ),
     "a kind of dict": (lambda x: OrderedDict(x=x), "the same types and bits from step each time"),
 }
 
