@@ -197,7 +197,7 @@ class _Case:
     def copies(self, primals: Params) -> Params:
         return tree_map(self.copy, primals)
 
-    def vjp(self, given: Params) -> tuple[Tensor, Any]:
+    def vjp(self, given: Params) -> tuple[Any, Any]:
         """The value and the pullback, after checking that it is these (2)."""
         got = self.f.vjp(*given.values())
         if not _is_pair(got) or not callable(got[1]):
