@@ -84,10 +84,9 @@ class Mismatch(NamedTuple):
 
 def sizes_of(leaf: Tensor) -> Tensor:
     """The size of each element; for a zero, that of the others on average, and at most 1."""
-    size = leaf.abs().clamp(max=2.0**900)
-    others = size[size > 0].log()
-    usual = min(1.0, float(others.mean().exp())) if others.numel() else 1.0
-    return size.where(size > 0, usual).clamp(min=2.0**-900)
+    size = leaf.abs()
+    usual = size[size > 0].log().mean().exp().clamp(max=1)
+    return size.where(size > 0, usual.nan_to_num(1)).clamp(min=2.0**-900)
 
 
 def sizes_of_output(y: Tensor) -> Tensor:

@@ -147,7 +147,7 @@ RIGHT: dict[str, Right] = {
     ),
     "softmax, masked by the smallest number": Right(
         {"y": lambda v: v.x.softmax(-1), "x": lambda v: times_softmax_slope(v.y, v.gy)},
-        on([0.3, torch.finfo(torch.float32).min, 1.2], [0.0, 0.5, -2.0]),
+        wide([0.3, torch.finfo(torch.float64).min, 1.2], [0.0, 0.5, -2.0]),
     ),
     "log": Right({"y": lambda v: v.x.log(), "x": lambda v: v.gy / v.x}, wide(*SPREAD)),
     "sqrt": Right(
@@ -169,6 +169,9 @@ RIGHT: dict[str, Right] = {
     ),
     "identity, with a huge element": Right(
         {"y": lambda v: v.x * 1, "x": lambda v: v.gy}, wide([1e18, 1.0, -2.0], [0.0, 3.0, 1e-3])
+    ),
+    "identity, with subnormal elements": Right(
+        {"y": lambda v: v.x * 1, "x": lambda v: v.gy}, wide([5e-324, 1e-310, 1.0])
     ),
     "square, with a huge element": Right(
         {"y": lambda v: v.x * v.x, "x": lambda v: 2 * v.gy * v.x}, wide([1e12, 1.0, -2.0])
@@ -200,7 +203,7 @@ RIGHT: dict[str, Right] = {
     ),
     "all of them tiny": Right(
         {"y": lambda v: (v.x * 1e20).sin(), "x": lambda v: v.gy * (v.x * 1e20).cos() * 1e20},
-        wide([1e-20, -3e-20, 2e-21]),
+        wide([1e-20, -3e-20, 0.0]),
     ),
     "1 + x for a tiny x": Right(
         {"y": lambda v: 1 + v.x, "x": lambda v: v.gy}, wide([1e-20, -3e-20])
