@@ -1,8 +1,8 @@
 """Derivatives by central differences in float64, with a bound on their error.
 
 Let change(step) = ⟨c, f(p + step) − f(p)⟩, where p is a leaf of the primals and c weighs the
-elements of the output. A step moves an element of p by its own size, or several by theirs times
-random numbers. The derivative of change along it is ⟨step, gradient⟩. For a factor h it is
+elements of the output. A step moves an element of p, or several, by their own sizes times random
+numbers between 1 and 2. The derivative of change along it is ⟨step, gradient⟩. For a factor h it is
 estimated by
 
     right = change(h step) / h
@@ -86,7 +86,7 @@ def sizes_of(leaf: Tensor) -> Tensor:
     """The size of each element; for a zero, that of the others on average, and at most 1."""
     size = leaf.abs()
     usual = size[size > 0].log().mean().exp().clamp(max=1)
-    return size.where(size > 0, usual.nan_to_num(1)).clamp(min=2.0**-900)
+    return size.where(size > 0, usual.nan_to_num(1)).clamp(2.0**-900, 2.0**900)
 
 
 def sizes_of_output(y: Tensor) -> Tensor:
@@ -179,7 +179,8 @@ def find_mismatch(
         change: ⟨c, f(p + step) − f(p)⟩ as a function of step; NaN where f has no value.
         p: A leaf of the primals, not empty.
         gradient: The gradient of ⟨c, f⟩ with respect to p.
-        draw: The random direction. Its elements are of size 1 or so.
+        draw: The random direction. Its elements are of size 1 to 2. A single element, too, is moved
+            by a random number of its size, lest it be a period of f.
         delta: How far off change may be.
         most: How far off change may be where f changes in steps.
 
@@ -193,8 +194,8 @@ def find_mismatch(
         part = parts.pop(0)
         single = len(part) == 1
         step = torch.zeros_like(size)
-        step[part] = size[part] * (1 if single else direction[part])
-        analytic, widest = float(g[part] @ step[part]), float(size[part].max())
+        step[part] = size[part] * (direction[part].abs() if single else direction[part])
+        analytic, widest = float(g[part] @ step[part]), float(step.abs().max())
         weight = abs(analytic) or largest * widest
 
         look = sides(change, step.view_as(p))

@@ -201,6 +201,13 @@ RIGHT: dict[str, Right] = {
         {"y": lambda v: 1 - v.x.tanh() ** 2, "x": lambda v: -2 * v.gy * v.x.tanh() * v.y},
         wide([-5.0, 0.0, 9.0], [-3.0, 1.0, 0.5]),
     ),
+    "high frequency": Right(
+        {
+            "y": lambda v: (2**16 * math.pi * v.x).sin(),
+            "x": lambda v: 2**16 * math.pi * v.gy * (2**16 * math.pi * v.x).cos(),
+        },
+        wide([1.0, 0.25, 0.75]),
+    ),
     "all of them tiny": Right(
         {"y": lambda v: (v.x * 1e20).sin(), "x": lambda v: v.gy * (v.x * 1e20).cos() * 1e20},
         wide([1e-20, -3e-20, 0.0]),
@@ -524,6 +531,7 @@ WRONG: dict[str, Wrong] = {
     "softplus: 1 far below 0": Wrong(
         "softplus, by exp", 6, {"x": lambda v: v.gy * v.x.clamp(min=-10).sigmoid()}
     ),
+    "high frequency: nothing": Wrong("high frequency", 6, {"x": lambda v: torch.zeros_like(v.x)}),
     "sine: 1 % off, where all are tiny": Wrong(
         "all of them tiny", 6, {"x": lambda v: 1.01 * v.gy * (v.x * 1e20).cos() * 1e20}
     ),

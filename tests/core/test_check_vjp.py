@@ -185,12 +185,13 @@ def test_a_single_number_is_enough() -> None:
 
 def test_the_tolerance_is_the_one_derived() -> None:
     x = torch.tensor([[1.0, 2.0]], dtype=torch.float64)  # where relu is x itself
-    u = torch.rand(1, 2, generator=torch.Generator().manual_seed(0), dtype=torch.float64) * 2 - 1
-    c = (u + u.sign()).abs()[0].tolist()
+    generator = torch.Generator().manual_seed(0)
+    drawn = [torch.rand(1, 2, generator=generator, dtype=torch.float64) * 2 - 1 for _ in range(3)]
+    c, _, step = ((u + u.sign()).abs()[0].tolist() for u in drawn)  # with one for property 5
 
     said = message(relu(x=lambda v: 2 * v.gy), {}, x)
     rounding = 2**-47 * (c[0] + 2 * c[1] + 2 * (c[0] + 2 * c[1]))
-    tolerance = rounding * 8 + 2**-47 * 2 * c[0]  # for h = 1/8, as 0 is 8 times as far
+    tolerance = rounding * 64 / step[0] + 2**-47 * 2 * c[0]  # for h = 1/64: 0 lies beyond 8h
     assert float(said.split("tolerance ")[1]) == pytest.approx(tolerance, rel=1e-4)
 
     said = message(relu(x=lambda v: v.gy.clamp(-4, 4)), {}, x)
