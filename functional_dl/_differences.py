@@ -109,8 +109,7 @@ def by_size(c: Tensor, size: Tensor) -> list[Tensor]:
         return []
     exponent = size.frexp().exponent
     rank = (exponent.max() - exponent) // APART
-    ranks = rank.unique()
-    return [c.where(rank == r, 0) for r in ranks] if len(ranks) > 1 else [c]
+    return [c.where(rank == r, 0) for r in rank.unique()]
 
 
 def log8(x: float) -> int:

@@ -150,6 +150,9 @@ RIGHT: dict[str, Right] = {
         wide([0.3, torch.finfo(torch.float64).min, 1.2], [0.0, 0.5, -2.0]),
     ),
     "log": Right({"y": lambda v: v.x.log(), "x": lambda v: v.gy / v.x}, wide(*SPREAD)),
+    "log, of a tiny number beside large ones": Right(
+        {"y": lambda v: v.x.log(), "x": lambda v: v.gy / v.x}, wide([1e-13, 1e4, 1e4, 1e4])
+    ),
     "sqrt": Right(
         {"y": lambda v: v.x.sqrt(), "x": lambda v: v.gy / (2 * v.y)},
         wide([1e-10, 1e4, 1.0], [3e-5, 7.0, 2e2]),
@@ -215,6 +218,7 @@ RIGHT: dict[str, Right] = {
     "1 + x for a tiny x": Right(
         {"y": lambda v: 1 + v.x, "x": lambda v: v.gy}, wide([1e-20, -3e-20])
     ),
+    "1 + x at 0": Right({"y": lambda v: 1 + v.x, "x": lambda v: v.gy}, wide([0.0, -0.0])),
     # Domains
     "log, where x is at least 1": Right(
         {"y": lambda v: refuses((v.x < 1).any()) or v.x.log(), "x": lambda v: v.gy / v.x},
@@ -536,6 +540,7 @@ WRONG: dict[str, Wrong] = {
         "all of them tiny", 6, {"x": lambda v: 1.01 * v.gy * (v.x * 1e20).cos() * 1e20}
     ),
     "1 + x: 1 % off": Wrong("1 + x for a tiny x", 6, {"x": lambda v: 1.01 * v.gy}),
+    "1 + x: 1 % off at 0": Wrong("1 + x at 0", 6, {"x": lambda v: 1.01 * v.gy}),
     "log: no denominator": Wrong("log, where x is at least 1", 6, {"x": lambda v: v.gy}),
     "arcsine: no root": Wrong("arcsine, up to its ends", 6, {"x": lambda v: v.gy / (1 - v.x**2)}),
     "power of 1.5: 1 at 0": Wrong(
