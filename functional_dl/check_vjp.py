@@ -63,9 +63,9 @@ def check_vjp(f: Layer | Loss, *primals: Any, batch: int | None = 0) -> dict[str
     same reversed in all dimensions and 1/64 smaller, targets and integers not; if f raises an error
     for these, the same with the batch reversed, or the same. Random numbers are drawn from seed 0.
 
-    Cost: 6 calls apply 4 times for each element in most layers, and some 40 times where f is at a
-    kink or hardly depends on the element. A leaf of more than 256 elements takes 20 to 100 calls in
-    all, and some 500 more for each kink.
+    Cost: 6 calls apply 4 times for most elements, and some 40 times for one at a kink or on which f
+    hardly depends. A leaf of more than 256 elements takes 20 to 200 calls in all, and some 300 more
+    for each kink.
 
     Limits:
 

@@ -484,6 +484,16 @@ def test_a_residual_of_the_last_call_is_noticed_in_any_shape(x: Tensor) -> None:
     assert message(fault.broken(), {}, x).startswith("check_vjp: 4, impure: x")
 
 
+def test_a_prediction_of_the_last_call_is_noticed_in_a_single_number() -> None:
+    wrong = mse(
+        value=lambda v: v.kept.update(y=v.y) or (v.y - v.t).square(),
+        y=lambda v: 2 * (v.kept["y"] - v.t),
+    )
+    assert message(wrong, torch.tensor(0.5), torch.tensor(2.0)).startswith(
+        "check_vjp: 4, impure: y"
+    )
+
+
 def test_other_primals_are_taken_from_the_domain() -> None:
     """Of integers and targets each is one of those given; what isn't in the domain is let be."""
     seen: list[Tensor] = []
