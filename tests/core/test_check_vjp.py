@@ -454,8 +454,19 @@ def test_tells_that_a_value_must_be_a_floating_tensor() -> None:
     x = torch.ones(2, 3)
     said = message(tanh(y=lambda v: (v.x, v.x)), {}, x)
     assert said.startswith("check_vjp: 1, values differ: apply: expected value to be a floating te")
+    assert "got (tensor([[1." in said
     said = message(tanh(apply=lambda v: v.x.tanh(), y=lambda v: v.x.int()), {}, x)
     assert said.startswith("check_vjp: 1, values differ: vjp: expected value to be a floating te")
+    assert said.endswith("got a int32 tensor of shape (2, 3)")
+
+
+def test_tells_where_a_gradient_is_not_finite() -> None:
+    half = WRONG["NaN in half precision alone"].made()
+    number = r"gradient nan, in_float64 -?1\.\d+"
+    said = message(half, {}, torch.tensor([[1.0, 12.0]], dtype=torch.float16))
+    assert re.fullmatch(rf"check_vjp: 2, unlike: x\[0, 1\]: {number}", said)
+    said = message(half, {}, torch.tensor(12.0, dtype=torch.float16))
+    assert re.fullmatch(rf"check_vjp: 2, unlike: x: {number}", said)
 
 
 def test_tells_that_it_calls_f_in_float64() -> None:
