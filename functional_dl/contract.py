@@ -8,12 +8,12 @@ A layer is three pure functions over an explicit dict of parameters:
     pullback(gy, *, wrt_input=True) -> (grads, gx)
 
 `vjp` means what it means in `jax.vjp` and `torch.func.vjp`: `pullback` takes a cotangent gy of the
-output to `grads`, of the structure of params, and to gx, which is like x, or None with
-wrt_input=False. What the way back needs is kept in that closure and nowhere else, so a pullback
-may be called any number of times and gives the same answer; it keeps params, x and y themselves,
-and if they are changed in place before it is called, its answer is another, without an error.
-`grads` share their memory with nothing else, so that whoever has them may write new params there.
-y has the dtype of x.
+output to `grads`, of the structure of params, and to gx, which is like x, with None in the place of
+integers, or None with wrt_input=False. What the way back needs is kept in that closure and nowhere
+else, so a pullback may be called any number of times and gives the same answer; it keeps params, x
+and y themselves, and if they are changed in place before it is called, its answer is another,
+without an error. `grads` share their memory with nothing else, so that whoever has them may write
+new params there. y has the dtype of x. Where a dimension of x counts samples, there may be none.
 
 A loss is two pure functions of a prediction y and a target t:
 

@@ -37,7 +37,7 @@ def value_and_update(
     check_parts("value_and_update", model, loss)
     if not callable(update):
         raise not_a("value_and_update", "update", update, "a function of params and grads")
-    model = _updating(model, update)
+    model = updating(model, update)
 
     def f(params: Params, inputs: Tensor, targets: Tensor) -> tuple[Tensor, Params]:
         # What is no longer needed is let go of at once.
@@ -54,10 +54,10 @@ def value_and_update(
     return f
 
 
-def _updating(f: Layer, update: Update) -> Layer:
+def updating(f: Layer, update: Update) -> Layer:
     """The layer, but its pullback gives new params in the place of gradients, and only once."""
     if f.layers:
-        return rebuilt(f, lambda _, part: _updating(part, update))
+        return rebuilt(f, lambda _, part: updating(part, update))
     vjp_of_f = unguarded(f)
 
     def vjp(params: Params, x: Tensor) -> tuple[Tensor, Pullback]:
