@@ -233,6 +233,31 @@ def test_in_half_precision_autocast_has_nothing_to_cast() -> None:
     assert same_trees(WAYS["value_and_grad"](AUTOCAST, model, *primals), expected)
 
 
+def test_a_layer_may_keep_params_in_another_dtype_than_its_input() -> None:
+    @fdl.layer
+    def single(features: int) -> fdl.Maths:
+        def vjp(params: fdl.Params, x: Tensor) -> tuple[Tensor, fdl.Pullback]:
+            w = params["weight"]
+            return (x * w).to(x.dtype), lambda gy, *, wrt_input=True: (
+                {"weight": (gy * x).sum(0, dtype=w.dtype)},
+                (gy * w).to(x.dtype) if wrt_input else None,
+            )
+
+        return fdl.Maths(vjp, {"weight": (features,)}, lambda p, _: p["weight"].fill_(1))
+
+    x = X.bfloat16()
+    _, pullback = single(3).vjp(single(3).init(), x)
+    grads, _ = pullback(x, wrt_input=False)
+    assert grads["weight"].dtype == torch.float32
+
+
+@pytest.mark.refuses
+def test_errors_of_tensors_that_no_autocast_is_for_are_as_ever() -> None:
+    y = X.to("meta")
+    with pytest.raises(TypeError, match=r"mse: expected the target .* of shape \(5, 3\)$"):
+        fdl.mse().apply(y, y.double())
+
+
 # What is changed in place, and what modes leave
 
 
