@@ -360,7 +360,7 @@ def step_of_network(rng: Random) -> Triples:
 
     if parameters:
         torch.optim.SGD(parameters, 0.1).step()
-    compat.SGD(stateful.parameters(), stateful.grads(), 0.1).step()
+        compat.SGD(stateful.parameters(), stateful.grads(), 0.1).step()
     for p, their_p in zip(stateful.parameters(), parameters, strict=True):
         yield "compat: parameter after a step", p, their_p.detach()
 
