@@ -22,7 +22,7 @@ And a whole epoch, or all of them, is one call that `torch.compile` makes fast:
 For networks with tanh, the option "cpp.use_decompose_tanh": True makes it faster still.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import torch
@@ -32,21 +32,23 @@ from torch.compiler import is_compiling
 from functional_dl._tree import tensors, tree_layout, tree_map
 
 
-def stack(trees: Sequence[Any]) -> Any:
+def stack(trees: Iterable[Any]) -> Any:
     """One tree from several alike: each leaf is theirs, stacked along a new first axis.
 
     Args:
-        trees: At least one tree; all have the same structure, shapes and dtypes.
+        trees: At least one tree, also from a generator; all have the same structure, shapes and
+            dtypes.
 
     Returns:
-        A tree of that structure, with leaves of shape (len(trees), ...).
+        A tree of that structure, with leaves of shape (n, ...), from n trees.
 
     Raises:
         ValueError: There is none, or they differ.
     """
-    if not trees:
+    members = [*trees]
+    if not members:
         raise ValueError("stack: expected at least one tree, got none")
-    return _stack("stack", trees)
+    return _stack("stack", members)
 
 
 def unstack(tree: Any) -> list[Any]:

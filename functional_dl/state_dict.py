@@ -84,20 +84,27 @@ def params_from(name: str, model: Layer, state_dict: Mapping[str, Tensor]) -> Pa
     with torch.random.fork_rng(devices=[]):  # so that no random number is used up
         like = model.init(device="meta")
     shapes = {k: tuple(p.shape) for k, p in to_state_dict(like).items()}
-    wrong = [f"missing {k!r} of shape {shapes[k]}" for k in shapes if k not in state_dict]
-    for k, p in state_dict.items():
-        if k not in shapes:
-            wrong.append(f"surplus {k!r}")
-        elif not isinstance(p, Tensor) or not p.is_floating_point():
-            wrong.append(f"{k!r} is no floating tensor")
-        elif p.shape != shapes[k]:
-            wrong.append(f"{k!r} of shape {tuple(p.shape)}, not {shapes[k]}")
-    if wrong:
-        raise ValueError(f"{name}: expected what fits the model, got " + "; ".join(wrong))
+    if wrong := faults(shapes, state_dict):
+        raise ValueError(f"{name}: expected what fits the model, got " + "; ".join(wrong.values()))
     refuse_tied(name, state_dict)
 
     leaves = iter(shapes)  # in the order of like's
     return tree_map(lambda _: state_dict[next(leaves)].detach(), like)
+
+
+def faults(
+    shapes: Mapping[str, tuple[int, ...]], state_dict: Mapping[str, Tensor]
+) -> dict[str, str]:
+    """What is wrong under which key with tensors that are to be of these shapes."""
+    wrong = {k: f"missing {k!r} of shape {shapes[k]}" for k in shapes if k not in state_dict}
+    for k, p in state_dict.items():
+        if k not in shapes:
+            wrong[k] = f"surplus {k!r}"
+        elif not isinstance(p, Tensor) or not p.is_floating_point():
+            wrong[k] = f"{k!r} is no floating tensor"
+        elif p.shape != shapes[k]:
+            wrong[k] = f"{k!r} of shape {tuple(p.shape)}, not {shapes[k]}"
+    return wrong
 
 
 def check_untied(name: str, params: Params) -> None:

@@ -394,7 +394,8 @@ def step_of_network(rng: Random) -> Triples:
 
     if names:
         torch.optim.SGD(inputs[1:], 0.1).step()
-    compat.SGD(stateful.parameters(), stateful.grads(), 0.1).step()
+    if parameters:
+        compat.SGD(stateful.parameters(), stateful.grads(), 0.1).step()
     stepped = dict(zip(parameters, stateful.parameters(), strict=True))
     for name in names:
         yield f"compat: {name} after a step", stepped[name], parameters[name].detach()

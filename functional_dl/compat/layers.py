@@ -2,79 +2,130 @@
 
 from __future__ import annotations
 
+from functools import cached_property
+from typing import Any
+
 import torch
 from torch import Tensor
 
 import functional_dl as fdl
-from functional_dl._errors import not_like
-from functional_dl._guard import unguarded
+from functional_dl._errors import not_floating, not_like
+from functional_dl._tree import tensors
+from functional_dl.contract import call_of, name_of
 
+from ._bound import Bound, WayBack, at, vjp_named
 from .module import Module
 
 
 class LayerModule(Module):
-    """A layer with its parameters, their gradients and what the last forward has kept."""
+    """Any layer, of `functional_dl` or of your own, with its parameters and their gradients.
+
+    Args:
+        layer: Its `init` draws the parameters.
+
+    Raises:
+        TypeError: It is no Layer, or its params hold what is no tensor.
+
+    Example:
+        >>> LayerModule(fdl.linear(2, 3))
+        LayerModule(linear(2, 3))
+    """
 
     def __init__(self, layer: fdl.Layer) -> None:
-        self._layer = layer
-        self._maths = unguarded(layer)
-        self._params = layer.init()
-        self._grads = {name: torch.zeros_like(p) for name, p in self._params.items()}
-        self._kept: tuple[fdl.Pullback, torch.dtype, torch.Size] | None = None
+        if not isinstance(layer, fdl.Layer):
+            raise TypeError(f"LayerModule: expected a Layer, got {layer!r}")
+        self._layer, self._params = layer, layer.init()
+        tensors(self._called(), self._params)
+        self._grads: fdl.Params = fdl.tree_map(torch.zeros_like, self._params)
 
-    @property
-    def is_plain(self) -> bool:
-        """Whether no subclass has a way there or back of its own."""
-        own = type(self)
-        return own.forward is LayerModule.forward and own.backward is LayerModule.backward
+    def _called(self) -> str:
+        return name_of(self._layer) if type(self) is LayerModule else super()._called()
+
+    @cached_property
+    def _bound(self) -> Bound:
+        return Bound(self._called(), self._layer, self._params, self._grads)
 
     def forward(self, x: Tensor) -> Tensor:
-        """The layer's output for x."""
-        y, pullback = self._layer.vjp(self._params, x)
-        self._kept = pullback, y.dtype, y.shape
-        return y
+        """The layer's output for x.
 
-    def forward_unchecked(self, x: Tensor) -> Tensor:
-        """As forward, for an x that needs no check."""
-        y, pullback = self._maths(self._params, x)
-        self._kept = pullback, y.dtype, y.shape
+        Raises:
+            ValueError: x is of a shape that the layer doesn't take.
+            TypeError: x is not floating, or of another dtype than the parameters.
+        """
+        y, self._way_back = LayerModule._vjp(self, x)
         return y
 
     def backward(self, gy: Tensor) -> Tensor | None:
         """Adds to the gradients, and returns that of the last forward's x.
 
         Raises:
-            RuntimeError: There was no forward.
+            RuntimeError: There was no forward, or a backward has used it up; or the module was made
+                under torch.inference_mode, and this is outside of it.
             ValueError: gy has another shape than the output.
-            TypeError: gy has another dtype than the output, or gets one in `torch.autocast`.
+            TypeError: gy has another dtype than the output.
         """
-        name = type(self).__name__
-        if self._kept is None:
-            raise RuntimeError(f"{name}.backward: expected a forward before it")
-        pullback, dtype, shape = self._kept
-        if gy.dtype is not dtype or gy.shape != shape:
-            raise not_like(f"{name}.backward", "the cotangent", gy, dtype, shape)
-        grads, gx = pullback(gy)
-        if gx is not None and gx.dtype is not dtype:
-            raise not_like(f"{name}.backward", "the input's gradient", gx, dtype, gx.shape)
-        for name, grad in self._grads.items():
-            grad.add_(grads[name])
-        return gx
+        return self._go_back(gy)
+
+    def _vjp(self, x: Any, path: str = "") -> tuple[Any, WayBack]:
+        try:
+            return self._bound.vjp(x, path)
+        except Exception:
+            y, pullback = self._explained(x, at(path, self._called()))
+            return y, self._bound.way_back(x, y, pullback, path)
+
+    def _explained(self, x: Any, name: str) -> tuple[Tensor, fdl.Pullback]:
+        """As the vjp of the layer, whose errors speak of the module."""
+        if call_of(self._layer) and isinstance(x, Tensor) and x.is_floating_point():
+            for p in fdl.tree_leaves(self._params):
+                if p.dtype != x.dtype:
+                    raise not_like(name, "x", x, p.dtype, x.shape)
+        y, pullback = vjp_named(name, self._layer)(self._params, x)
+        if not isinstance(y, Tensor):
+            raise not_floating(name, "y", y)
+        if x.is_floating_point() and y.dtype != x.dtype:
+            raise not_like(name, "y", y, x.dtype, y.shape)
+        return y, pullback
 
     def parameters(self) -> list[Tensor]:
         """The layer's params, in their order."""
-        return list(self._params.values())
+        return fdl.tree_leaves(self._params)
 
     def grads(self) -> list[Tensor]:
         """Their accumulated gradients."""
-        return list(self._grads.values())
+        return fdl.tree_leaves(self._grads)
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """The params, under their keys joined by dots, in the same memory."""
+        return fdl.to_state_dict(self._params)
+
+    def __repr__(self) -> str:
+        return f"LayerModule({self._layer})" if type(self) is LayerModule else super().__repr__()
 
 
 class Linear(LayerModule):
     """Y = X Wᵀ + b, with the parameters [W, b] or [W]: `functional_dl.linear`."""
 
     def __init__(self, in_features: int, out_features: int, bias: bool = True) -> None:
-        super().__init__(fdl.linear(in_features, out_features, bias))
+        try:
+            layer = fdl.linear(in_features, out_features, bias)
+        except ValueError as error:
+            raise ValueError(str(error).replace("linear", "Linear", 1)) from None
+        super().__init__(layer)
+
+    @property
+    def weight(self) -> Tensor:
+        """W."""
+        return self._params["weight"]
+
+    @property
+    def bias(self) -> Tensor | None:
+        """b, if there is one."""
+        return self._params.get("bias")
+
+    def __repr__(self) -> str:
+        out_features, in_features = self.weight.shape
+        bias = self.bias is not None
+        return f"{type(self).__name__}({in_features=}, {out_features=}, {bias=})"
 
 
 class ReLU(LayerModule):

@@ -2,69 +2,140 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterable, Iterator
+from functools import cached_property
+from typing import Any, overload
 
 import torch
 from torch import Tensor
 
-from .layers import LayerModule
+import functional_dl as fdl
+
+from ._bound import Bound, Found, WayBack, at, no_forward
 from .module import Module
 
 
 class Sequential(Module):
     """Y = fₙ(… f₂(f₁(X))), for any modules, sequentials among them; with none, Y is X.
 
+    A module may stand in several places. Its parameters are then listed once, and their gradients
+    are summed over its places, bit for bit as PyTorch sums them.
+
+    `len`, iteration and indices are those of the modules; a slice is a Sequential of them.
+
     Raises:
         TypeError: One of modules is no Module.
+        ValueError: A module with a forward or backward of its own, which keeps itself what its way
+            back needs, stands in two places.
     """
 
     def __init__(self, *modules: Module) -> None:
         for i, module in enumerate(modules):
             if not isinstance(module, Module):
                 raise TypeError(f"Sequential: expected module {i} to be a Module, got {module!r}")
-        self._modules = modules
-        # The modules, if all are our own: somebody else's way back may want autograd.
-        self._own = [m for m in modules if isinstance(m, (LayerModule, Sequential)) and m.is_plain]
-        if len(self._own) < len(modules):
-            self._own = []
+        self._modules = {str(i): module for i, module in enumerate(modules)}
+        places: dict[int, str] = {}
+        for place, module in self._places():
+            first = places.setdefault(id(module), place)
+            if first != place and module._has_own_way:
+                raise ValueError(
+                    "Sequential: expected a module with a forward or backward of its own to stand "
+                    f"in one place, got {module!r} at {first} and {place}"
+                )
 
-    @property
-    def is_plain(self) -> bool:
-        """Whether it goes there and back through modules of our own alone, and as they do."""
-        return type(self) is Sequential and bool(self._own)
+    @cached_property
+    def _bound(self) -> Bound | None:
+        """All as one layer, if that is all the library's: somebody else's may want autograd."""
+        bounds: dict[str, Bound] = {}
+        for k, module in self._modules.items():
+            bound = None if module._has_own_way else module._bound
+            if not bound or not bound.is_ours:
+                return None
+            bounds[k] = bound
+        return Bound(
+            self._called(),
+            fdl.sequential(*(b.layer for b in bounds.values())),
+            {k: b.params for k, b in bounds.items()},
+            {k: b.grads for k, b in bounds.items()},
+        )
 
     def forward(self, x: Any) -> Any:
         """Through the modules in order."""
-        if self.is_plain:
-            try:
-                if x.is_floating_point() and (y := self.forward_unchecked(x)).dtype is x.dtype:
-                    return y
-            except Exception:  # told below, by the module at fault
-                pass
-        for module in self._modules:
-            x = module(x)
-        return x
-
-    def forward_unchecked(self, x: Tensor) -> Tensor:
-        """As forward, for modules that are all our own and an x that needs no check."""
-        for module in self._own:
-            x = module.forward_unchecked(x)
-        return x
+        y, self._way_back = Sequential._vjp(self, x)
+        return y
 
     def backward(self, gy: Any) -> Any:
-        """Through the modules in reverse; returns the gradient of the first one's input."""
-        if self.is_plain and not torch.is_inference_mode_enabled():
-            with torch.inference_mode():  # a tenth of a step faster
-                gy = self.backward(gy)
-            return gy.clone()  # what comes out is an ordinary tensor
-        for module in reversed(self._modules):
-            gy = module.backward(gy)
-        return gy
+        """Through the modules in reverse; returns the gradient of the first one's input.
+
+        Gradients change at the end, all of them: an error on the way leaves them as they were, but
+        for those of modules with a backward of their own.
+
+        Raises:
+            RuntimeError: There was no forward, or a backward has used it up.
+            ValueError: A cotangent has another shape than the output it belongs to.
+            TypeError: It has another dtype.
+        """
+        if not self._bound or torch.is_inference_mode_enabled():
+            return self._go_back(gy)
+        with torch.inference_mode():  # a tenth of a step faster
+            gx = self._go_back(gy)
+        return gx if gx is gy else gx.clone()  # what comes out is an ordinary tensor
+
+    def _vjp(self, x: Any, path: str = "") -> tuple[Any, WayBack]:
+        if self._bound:
+            try:
+                return self._bound.vjp(x, path)
+            except Exception:  # told below, by the module at fault
+                pass
+        left: list[WayBack] = []
+        for k, module in self._modules.items():
+            x, way_back_of_module = module._vjp(x, f"{path}.{k}" if path else k)
+            left.append(way_back_of_module)
+        n, name = len(left), self._called()
+
+        def way_back(gy: Any, found: Found) -> Any:
+            if len(left) < n:
+                raise no_forward(at(path, f"{name}.backward"))
+            while left:
+                gy = left[-1](gy, found)
+                left.pop()
+            return gy
+
+        return x, way_back
 
     def parameters(self) -> list[Tensor]:
-        """Those of the modules, in order."""
-        return [p for module in self._modules for p in module.parameters()]
+        """Those of the modules, in order, each once."""
+        return _once(p for module in self._modules.values() for p in module.parameters())
 
     def grads(self) -> list[Tensor]:
-        """Those of the modules, in order."""
-        return [g for module in self._modules for g in module.grads()]
+        """Those of the modules, in order, each once."""
+        return _once(g for module in self._modules.values() for g in module.grads())
+
+    def _children(self) -> dict[str, Module]:
+        return self._modules | super()._children()
+
+    def _places(self, prefix: str = "") -> Iterator[tuple[str, Module]]:
+        for k, module in self._modules.items():
+            yield prefix + k, module
+            if isinstance(module, Sequential):
+                yield from module._places(f"{prefix}{k}.")
+
+    def __len__(self) -> int:
+        return len(self._modules)
+
+    def __iter__(self) -> Iterator[Module]:
+        return iter(self._modules.values())
+
+    @overload
+    def __getitem__(self, i: int) -> Module: ...
+
+    @overload
+    def __getitem__(self, i: slice) -> Sequential: ...
+
+    def __getitem__(self, i: int | slice) -> Module:
+        chosen = [*self._modules.values()][i]
+        return chosen if isinstance(chosen, Module) else Sequential(*chosen)
+
+
+def _once(tensors: Iterable[Tensor]) -> list[Tensor]:
+    return [*{id(t): t for t in tensors}.values()]

@@ -1,5 +1,6 @@
 """The report's API, row by row."""
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -7,7 +8,6 @@ import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-import functional_dl as fdl
 from cases import same_bits
 from functional_dl.compat import MSE, SGD, Linear, Module, ReLU, Sequential, Tanh
 
@@ -71,8 +71,8 @@ def test_grads_start_at_zero_accumulate_and_are_zeroed() -> None:
         model = Linear(2, 1)
         optimizer = SGD(model.parameters(), model.grads(), 0.1)
         assert [g.tolist() for g in model.grads()] == [[[0.0, 0.0]], [0.0]]
-        model(torch.tensor([[3.0, 4.0]]))
         for _ in range(2):
+            model(torch.tensor([[3.0, 4.0]]))
             model.backward(torch.tensor([[1.0]]))
         assert [g.tolist() for g in model.grads()] == [[[6.0, 8.0]], [2.0]]
         {"model": model, "optimizer": optimizer}[zero].zero_grad()
@@ -85,7 +85,7 @@ def test_linear_has_weight_and_bias_of_the_sizes_given() -> None:
     assert [g.shape for g in Linear(2, 3, bias=False).grads()] == [(3, 2)]
 
 
-@pytest.mark.parametrize("module", [ReLU(), Tanh(), MSE(), Sequential(), Module()])
+@pytest.mark.parametrize("module", [ReLU(), Tanh(), MSE(), Sequential(), Module()], ids=repr)
 def test_a_module_without_parameters_has_empty_lists(module: Module) -> None:
     assert module.parameters() == []
     assert module.grads() == []
@@ -112,26 +112,26 @@ def test_backward_belongs_to_the_last_forward() -> None:
 
 
 def test_an_empty_sequential_passes_on_what_it_gets() -> None:
-    x = torch.ones(2)
-    assert Sequential()(x) is x
-    assert Sequential().backward(x) is x
+    x, model = torch.ones(2), Sequential()
+    assert model(x) is x
+    assert model.backward(x) is x
 
 
 def test_backward_gives_the_same_bits_in_and_out_of_inference_mode() -> None:
     x, gy, results = torch.randn(7, 3), torch.randn(7, 2), []
     for how in ("one by one", "out of it", "in it"):
         torch.manual_seed(0)
-        modules = [Linear(3, 5), ReLU(), Linear(5, 5), Tanh(), Linear(5, 2)]
-        model = Sequential(*modules)
+        model = Sequential(Linear(3, 5), ReLU(), Linear(5, 5), Tanh(), Linear(5, 2))
         with torch.inference_mode(how == "in it"):
-            y = model(x)
             if how == "one by one":  # with no sequential that enters it
-                gx = gy
-                for module in reversed(modules):
+                y, gx = x, gy
+                for module in model:
+                    y = module(y)
+                for module in reversed([*model]):
                     gx = module.backward(gx)
                 assert not gx.is_inference()
             else:
-                gx = model.backward(gy)
+                y, gx = model(x), model.backward(gy)
         results.append([y, gx, *model.grads()])
     for tensors in results[1:]:
         assert all(map(same_bits, tensors, results[0]))
@@ -243,8 +243,81 @@ def test_what_is_all_our_own_goes_back_in_inference_mode() -> None:
     assert products == [True] * 4
 
 
-def test_sgd_takes_a_tensor_as_learning_rate() -> None:
-    p, g, lr = torch.randn(5, 3), torch.randn(5, 3), torch.tensor(0.1)
-    expected = fdl.sgd({"p": p}, {"p": g}, lr)["p"]
-    SGD([p], [g], lr).step()
-    assert torch.equal(p, expected)
+MODULES = {
+    "Linear": lambda: Linear(2, 2),
+    "Tanh": Tanh,
+    "Sequential": lambda: Sequential(Linear(2, 2)),
+    "empty Sequential": Sequential,
+    "with a module of one's own": lambda: Sequential(Scale(), ReLU()),
+}
+
+
+@pytest.mark.parametrize("make", MODULES.values(), ids=MODULES)
+def test_a_backward_uses_its_forward_up(make: Callable[[], Module]) -> None:
+    model, x = make(), torch.ones(1, 2)
+    with pytest.raises(RuntimeError, match=r"^\w+\.backward: expected a forward before it"):
+        model.backward(x)
+    for _ in range(2):
+        model(x)
+        model.backward(x)
+        grads = [g.clone() for g in model.grads()]
+        with pytest.raises(RuntimeError, match=r"backward: expected a forward before it that no"):
+            model.backward(x)
+        assert all(map(torch.equal, model.grads(), grads))
+
+
+def test_a_loss_goes_back_once() -> None:
+    criterion, x = MSE(), torch.ones(1, 2)
+    criterion(x, x)
+    criterion.backward()
+    with pytest.raises(RuntimeError, match=r"^MSE\.backward: expected a forward before it that no"):
+        criterion.backward()
+
+
+@pytest.mark.refuses
+def test_a_refused_cotangent_uses_nothing_up() -> None:
+    for model in (Linear(2, 2), Sequential(Linear(2, 2), ReLU()), Sequential(Scale(), Tanh())):
+        x = torch.ones(1, 2)
+        model(x)
+        for wrong in (torch.ones(2), x.double(), None):
+            with pytest.raises((ValueError, TypeError), match="expected the cotangent to be a"):
+                model.backward(wrong)
+        model.backward(x)
+
+
+@pytest.mark.parametrize("zero", ["model", "optimizer"])
+def test_zero_grad_clears_nan_and_infinity(zero: str) -> None:
+    model = Sequential(Linear(2, 2))
+    optimizer = SGD(model.parameters(), model.grads(), 0.1)
+    model(torch.tensor([[torch.nan, 1.0]]))
+    model.backward(torch.tensor([[torch.inf, 1.0]]))
+    assert not all(g.isfinite().all() for g in model.grads())
+    {"model": model, "optimizer": optimizer}[zero].zero_grad()
+    assert all(same_bits(g, torch.zeros_like(g)) for g in model.grads())
+
+
+def test_a_model_made_in_inference_mode_trains_there_and_says_so_elsewhere() -> None:
+    x = torch.ones(1, 2)
+    with torch.inference_mode():
+        model = Sequential(Scale(), Linear(2, 2))
+        optimizer = SGD(model.parameters(), model.grads(), 0.1)
+        model(x)
+        model.backward(x)
+        optimizer.step()
+        state = {k: p.clone() for k, p in model.state_dict().items()}
+        before = [t.clone() for t in (*model.parameters(), *model.grads())]
+    model[1](x)
+    for call in (
+        lambda: model[1].backward(x),
+        optimizer.step,
+        optimizer.zero_grad,
+        model.zero_grad,
+        lambda: model.load_state_dict({k: p + 1 for k, p in state.items()}),
+    ):
+        with pytest.raises(RuntimeError, match=r"^\w+\.\w+: .* called under torch.inference_mode"):
+            call()
+    assert all(map(torch.equal, (*model.parameters(), *model.grads()), before))
+    with torch.inference_mode():
+        model.load_state_dict({k: p + 1 for k, p in state.items()})
+        model.zero_grad()
+    assert not any(g.any() for g in model.grads())

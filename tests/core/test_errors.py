@@ -2,7 +2,7 @@
 
 import math
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import pytest
@@ -50,7 +50,15 @@ def sgd(params: object = LINEAR, grads: object = LINEAR, lr: object = 0.1) -> No
     fdl.sgd(params, grads, lr)
 
 
-def stateful_sgd(params: Sequence = (X,), grads: Sequence = (X,), lr: object = 0.1) -> None:
+stateful = compat.Sequential
+
+
+def back(module: compat.Module, gy: object) -> None:
+    module(X)
+    module.backward(gy)
+
+
+def stateful_sgd(params: Iterable = (X,), grads: Iterable = (X,), lr: object = 0.1) -> None:
     compat.SGD(params, grads, lr)
 
 
@@ -128,7 +136,7 @@ BAD = [
         f"mse: expected the target to be {F} (4, 3), got {F} (3,",
     ),
     (lambda: fdl.mse().vjp(X, DOUBLE), T, "mse: expected the target to be"),
-    (lambda: compat.MSE()(X, ones(4, 1)), V, "mse: expected the target to be"),
+    (lambda: compat.MSE()(X, ones(4, 1)), V, f"MSE: expected the target to be {F} (4, 3), got"),
     # Integers and complex numbers
     (
         lambda: linear(x=INTS),
@@ -203,8 +211,62 @@ BAD = [
     (
         lambda: compat.Linear(3, 2)(INTS),
         T,
-        "linear: expected x to be a floating tensor, got a int64",
+        "Linear: expected x to be a floating tensor, got a int64",
     ),
+    # A module's input, told by the module and where it stands
+    (
+        lambda: compat.Linear(3, 2)(DOUBLE),
+        T,
+        f"Linear: expected x to be {F} (4, 3), got a float64 tensor of shape (4, 3)",
+    ),
+    (lambda: compat.Linear(3, 2)(Y), V, "Linear: expected x of shape (..., 3), got (4, 2)"),
+    (lambda: compat.Linear(3, 2)(None), T, "Linear: expected x to be a floating tensor, got None"),
+    (lambda: compat.Tanh()(COMPLEX), T, "Tanh: expected x to be a floating tensor, got a complex"),
+    (
+        lambda: stateful(compat.ReLU(), compat.Linear(2, 3), compat.Linear(2, 3))(Y),
+        V,
+        "Linear at 2: expected x of shape (..., 2), got (4, 3)",
+    ),
+    (
+        lambda: stateful(compat.ReLU(), stateful(compat.ReLU(), compat.Linear(2, 3)))(X),
+        V,
+        "Linear at 1.1: expected x of shape (..., 2), got (4, 3)",
+    ),
+    (
+        lambda: stateful(stateful(compat.Linear(3, 3)), compat.Linear(3, 3))(DOUBLE),
+        T,
+        f"Linear at 0.0: expected x to be {F} (4, 3), got a float64",
+    ),
+    (lambda: stateful(compat.Tanh())(INTS), T, "Tanh at 0: expected x to be a floating tensor"),
+    (
+        lambda: compat.LayerModule(fdl.sequential(fdl.linear(3, 2), fdl.linear(3, 2)))(X),
+        V,
+        "linear at 1: expected x of shape (..., 3), got (4, 2)",
+    ),
+    (
+        lambda: stateful(compat.LayerModule(fdl.linear(3, 2)))(Y),
+        V,
+        "linear at 0: expected x of shape (..., 3), got (4, 2)",
+    ),
+    (lambda: compat.MSE()(INTS, INTS), T, "MSE: expected the prediction to be a floating tensor"),
+    # A module's cotangent
+    *[
+        (
+            lambda m=m, gy=gy: back(m, gy),
+            error,
+            f"{name}.backward: expected the cotangent to be {F} (4, 3), got {got}",
+        )
+        for name, m in (
+            ("Linear", compat.Linear(3, 3)),
+            ("Sequential", stateful(compat.Tanh(), compat.Linear(3, 3))),
+            ("tanh", compat.LayerModule(fdl.tanh())),
+        )
+        for error, gy, got in (
+            (V, Y, f"{F} (4, 2)"),
+            (T, DOUBLE, "a float64 tensor"),
+            (T, None, "None"),
+        )
+    ],
     # Params with a missing, a surplus or a misshapen leaf
     (
         lambda: linear({"weight": W}),
@@ -339,6 +401,13 @@ BAD = [
         T,
         "sgd: expected params['w'] to be a floating tensor, got",
     ),
+    (lambda: stateful_sgd([], []), V, "SGD: expected at least one parameter, got none"),
+    (lambda: stateful_sgd(iter([]), []), V, "SGD: expected at least one parameter, got none"),
+    (
+        lambda: stateful_sgd([W, X, X], [W, X, X.clone()]),
+        V,
+        "SGD: expected one gradient of params[2], got two",
+    ),
     (lambda: stateful_sgd([X, X], [X]), V, "SGD: expected grads with the keys [0, 1], got [0]"),
     (lambda: stateful_sgd([X], [X, X]), V, "SGD: expected grads with the keys [0], got [0, 1]"),
     (
@@ -367,14 +436,22 @@ BAD = [
         T,
         "Sequential: expected module 1 to be a",
     ),
+    (lambda: compat.LayerModule(compat.ReLU()), T, "LayerModule: expected a Layer, got ReLU()"),
+    (lambda: compat.LayerModule(fdl.relu), T, "LayerModule: expected a Layer, got <function relu"),
+    (
+        lambda: compat.LayerModule(fdl.relu()._replace(init=lambda: {"w": 1.0})),
+        T,
+        "relu: expected a tree of tensors, got 1.0 in it",
+    ),
     # Feature counts
     *[
-        (lambda n=n, f=f: f(n), V, f"linear: expected {name} to be a positive integer, got {n!r}")
+        (lambda n=n, f=f: f(n), V, f"{name} to be a positive integer, got {n!r}")
         for n in (0, -1, True, 2.0, "2", None)
         for name, f in (
-            ("in_features", lambda n: fdl.linear(n, 2)),
-            ("out_features", lambda n: fdl.linear(2, n)),
-            ("in_features", lambda n: compat.Linear(n, 2)),
+            ("linear: expected in_features", lambda n: fdl.linear(n, 2)),
+            ("linear: expected out_features", lambda n: fdl.linear(2, n)),
+            ("Linear: expected in_features", lambda n: compat.Linear(n, 2)),
+            ("Linear: expected out_features", lambda n: compat.Linear(2, n)),
         )
     ],
     # Learning rates
@@ -463,7 +540,11 @@ BAD = [
     # Backward without a forward
     (lambda: compat.Linear(2, 2).backward(X), R, "Linear.backward: expected a forward before it"),
     (lambda: compat.ReLU().backward(X), R, "ReLU.backward: expected a forward before it"),
-    (lambda: compat.Sequential(compat.Tanh()).backward(X), R, "Tanh.backward: expected a forward"),
+    (
+        lambda: compat.Sequential(compat.Tanh()).backward(X),
+        R,
+        "Sequential.backward: expected a forward before it that no other backward has used up",
+    ),
     (lambda: compat.MSE().backward(), R, "MSE.backward: expected a forward before it"),
 ]
 

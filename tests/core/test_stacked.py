@@ -105,6 +105,7 @@ def test_unstack_of_a_stack_gives_back_the_trees_to_the_bit(n: int) -> None:
     assert_same(fdl.unstack(fdl.stack(trees)), trees)
     assert_same(trees, [tree(seed) for seed in range(n)])
     assert_same(fdl.stack(fdl.unstack(fdl.stack(tuple(trees)))), fdl.stack(trees))
+    assert_same(fdl.stack(tree for tree in trees), fdl.stack(trees))
 
 
 def test_stack_has_a_new_first_axis_in_the_order_of_the_trees() -> None:
@@ -182,6 +183,11 @@ UNEVEN = {
 V, T = ValueError, TypeError
 BAD = {
     "stack: none": (lambda: fdl.stack([]), V, "stack: expected at least one tree, got none"),
+    "stack: none in an iterator": (
+        lambda: fdl.stack(iter(())),
+        V,
+        "stack: expected at least one tree, got none",
+    ),
     "stack: none in a tuple": (lambda: fdl.stack(()), V, "stack: expected at least one tree, got"),
     "scan: no x": (
         lambda: scan_xs([zeros(0, 2), zeros(0)]),
