@@ -58,8 +58,9 @@ class Bound:
                 check_grads(name, self.grads, grads)
                 if like[0].is_floating_point and (gx is None or (gx.dtype, gx.shape) != like):
                     raise not_like(name, "the gradient of x", gx, *like)
-            elif gx is None or gx.dtype is not dtype:  # torch.autocast has cast it
-                raise not_like(f"{self.name}.backward", "the gradient of x", gx, dtype, x.shape)
+            elif gx is not None and gx.dtype is not dtype:  # torch.autocast has cast it
+                name = at(path, f"{self.name}.backward")
+                raise not_like(name, "the gradient of x", gx, dtype, gx.shape)
             found.append((self, grads))
             return gx
 

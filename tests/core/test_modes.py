@@ -218,7 +218,7 @@ def test_a_way_back_through_autocast_is_refused_in_its_name() -> None:
 @pytest.mark.refuses
 def test_compat_refuses_autocast_in_its_name() -> None:
     model = compat.Sequential(compat.Linear(3, 3), compat.ReLU())
-    with AUTOCAST(), pytest.raises(TypeError, match=r"linear: expected y .* within torch.autocast"):
+    with AUTOCAST(), pytest.raises(TypeError, match=r"Linear.*: expected y .* within torch.autocast"):
         model(X)
     model(X)
     message = "Linear.backward: expected the input's gradient .* within torch.autocast"
@@ -299,7 +299,7 @@ def test_a_module_made_before_inference_mode_is_trained_in_it_and_after_it() -> 
         made_there = compat.Linear(3, 3)
         trained(made_there)
     trained(module)
-    with pytest.raises(RuntimeError, match=r"[Ii]nplace update to inference tensor outside"):
+    with pytest.raises(RuntimeError, match=r"expected to be called under torch.inference_mode"):
         trained(made_there)
 
 
