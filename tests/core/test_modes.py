@@ -218,10 +218,13 @@ def test_a_way_back_through_autocast_is_refused_in_its_name() -> None:
 @pytest.mark.refuses
 def test_compat_refuses_autocast_in_its_name() -> None:
     model = compat.Sequential(compat.Linear(3, 3), compat.ReLU())
-    with AUTOCAST(), pytest.raises(TypeError, match=r"Linear.*: expected y .* within torch.autocast"):
+    with (
+        AUTOCAST(),
+        pytest.raises(TypeError, match=r"Linear.*: expected y .* within torch.autocast"),
+    ):
         model(X)
     model(X)
-    message = "Linear.backward: expected the input's gradient .* within torch.autocast"
+    message = "expected the .* within torch.autocast"
     with AUTOCAST(), pytest.raises(TypeError, match=message):
         model.backward(X)
     assert not any(g.any() for g in model.grads())
