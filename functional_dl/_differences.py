@@ -39,10 +39,12 @@ Otherwise h grows from 8⁻¹⁵ until the step has the size of p's largest elem
 small h, rounding is large. As h grows it shrinks, until the step reaches what isn't at p: a kink, a
 plateau, the end of f's domain. There, several h may agree on what isn't the derivative. So the
 intervals central ± tolerance are intersected from the smallest h on, until one contradicts those
-before. If fewer than four agree, there is no derivative.
+before, and up to the best one: that with the smallest tolerance beside kink. If fewer than four
+agree, there is no derivative.
 
-How much f rounds is seen, too. For h < 8⁻¹¹, right and left differ by rounding alone; and f may
-change in steps, of which the smallest counts up to the delta of outputs of size 1.
+An f whose outputs are all tiny may still be rounded like 1, as log softmax is, and doesn't change
+at all for small h. So the smallest change that is seen counts as rounding, up to the delta of
+outputs of size 1.
 """
 
 from __future__ import annotations
@@ -135,28 +137,24 @@ def estimate(look: Look, k: int, delta: float) -> Estimate:
     kink = abs(8 * jump - (far_right - far_left)) / 14
     curved = abs(central - (far_right + far_left) / 2)
     rounded = delta / 8.0**k + ROUNDING * (abs(right) + abs(left))
-    return Estimate(central, curved + rounded + kink, kink)
+    return Estimate(central, rounded + curved + kink, kink)
 
 
 def limit(look: Look, last: int, delta: float, most: float) -> Estimate:
     """What all h from 8⁻¹⁵ to 8ˡᵃˢᵗ agree on, up to the first that doesn't."""
-    looks = {k: look(k) for k in range(-15, last + 1)}
-    uneven = [8.0**k * abs(right - left) for k, (right, left) in looks.items() if k < -11]
-    changes = [8.0**k * abs(side) for k, both in looks.items() for side in both]
-    delta = max(delta, *uneven, min([most, *(change for change in changes if change > 0)]))
-    low, high, agreed = -math.inf, math.inf, list[Estimate]()
+    changes = [8.0**k * abs(side) for k in range(-15, last + 1) for side in look(k)]
+    delta = max(delta, min([most, *(change for change in changes if change > 0)]))
+    low, high, agreed = -math.inf, math.inf, list[tuple[float, Estimate]]()
     for k in range(-15, last):
-        found = estimate(look, k, delta)
-        below, above = found.central - found.tolerance, found.central + found.tolerance
+        central, tolerance, kink = estimate(look, k, delta)
+        below, above = central - tolerance, central + tolerance
         if not (below <= high and low <= above):
             break
         low, high = max(low, below), min(high, above)
-        agreed.append(found)
-    if len(agreed) < 4:
-        return Estimate(math.nan, math.inf, 0.0)
-    best = min(agreed, key=lambda found: found.tolerance)
-    central = min(max(best.central, low), high)
-    return Estimate(central, max(high - central, central - low), best.kink)
+        central = min(max(central, low), high)
+        both = Estimate(central, max(high - central, central - low), kink)
+        agreed.append((tolerance - kink, both))
+    return min(agreed)[1] if len(agreed) > 3 else Estimate(math.nan, math.inf, 0.0)
 
 
 def find_mismatch(
@@ -181,7 +179,7 @@ def find_mismatch(
         draw: The random direction. Its elements are of size 1 to 2. A single element, too, is moved
             by a random number of its size, lest it be a period of f.
         delta: How far off change may be.
-        most: How far off change may be where f changes in steps.
+        most: How far off change may be at most, if it is seen to be.
 
     Returns:
         The error of an element is relative to its gradient, or to the largest one where that is 0.

@@ -200,6 +200,15 @@ RIGHT: dict[str, Right] = {
         {"y": lambda v: v.x.exp().log1p(), "x": lambda v: v.gy * v.x.sigmoid()},
         wide([-30.0, 0.0, 20.0], [-3.0, 1.0, -15.0]),
     ),
+    "log of softmax, all but certain": Right(
+        {
+            "y": lambda v: v.x.log_softmax(-1)[..., 0],
+            "x": lambda v: (
+                v.gy[..., None] * (one_hot(v.x[..., 0].long() * 0, v.x) - v.x.softmax(-1))
+            ),
+        },
+        wide([30.0, 0.0]),
+    ),
     "1 − tanh²": Right(
         {"y": lambda v: 1 - v.x.tanh() ** 2, "x": lambda v: -2 * v.gy * v.x.tanh() * v.y},
         wide([-5.0, 0.0, 9.0], [-3.0, 1.0, 0.5]),
@@ -242,6 +251,13 @@ RIGHT: dict[str, Right] = {
             "x": lambda v: v.gy.where((v.x > -1) & (v.x < 1), 0),
         },
         on([-1.0, 1.0, 0.5, 1e6], [-2.0, 0.0, -0.5, 1.5]),
+    ),
+    "twice as steep below 0, and curved": Right(
+        {
+            "y": lambda v: v.x.where(v.x > 0, 2 * v.x.expm1()),
+            "x": lambda v: v.gy.where(v.x > 0, 2 * v.gy * v.x.exp()),
+        },
+        wide([0.0, 3.0, -2.0]),
     ),
     "soft shrinkage": Right(
         {
@@ -382,6 +398,16 @@ RIGHT: dict[str, Right] = {
             "x": lambda v: None,
         },
         lambda: ({"weight": rand(5, 3)}, torch.tensor([[0, 4, 2], [4, 4, 1]])),
+    ),
+    "two embeddings": Right(
+        {
+            "y": lambda v: torch.embedding(v.weight, v.x[0]) + torch.embedding(v.weight, v.x[1]),
+            "weight": lambda v: sum(
+                torch.zeros_like(v.weight).index_add_(0, rows, v.gy) for rows in v.x
+            ),
+            "x": lambda v: None,
+        },
+        lambda: ({"weight": rand(5, 3)}, (torch.tensor([0, 4, 2]), torch.tensor([4, 4, 1]))),
     ),
     "product of two inputs": Right(
         {"y": lambda v: v.x[0] * v.x[1], "x": lambda v: (v.gy * v.x[1], v.gy * v.x[0])},

@@ -153,6 +153,22 @@ def test_a_gradient_is_no_part_of_the_cotangent() -> None:
     assert message(f, {"of_last": torch.rand(2)}, torch.rand(3, 2)) == said
 
 
+def test_a_gradient_is_no_part_of_that_of_the_input() -> None:
+    def ends(v: Any) -> Any:
+        gx = v.gy * 1
+        return {"of_last": gx[-1], "of_first": gx[0] * 1}, gx if v.wrt_input else None
+
+    f = layer(
+        y=lambda v: torch.cat([v.x[:1] + v.of_first, v.x[1:-1], v.x[-1:] + v.of_last]),
+        of_first=lambda v: v.gy,
+        of_last=lambda v: v.gy,
+        x=lambda v: v.gy,
+        returns=ends,
+    )
+    said = "check_vjp: 2, unlike: expected of_last to share no memory"
+    assert message(f, {"of_first": rand(2), "of_last": rand(2)}, rand(3, 2)) == said
+
+
 def test_there_are_faults_of_every_property() -> None:
     assert len(FAULTS) >= 35
     assert {fault.breaks for fault in FAULTS.values()} == set(range(1, 8))
@@ -202,6 +218,13 @@ def test_the_tolerance_is_the_one_derived() -> None:
 @pytest.mark.parametrize("f", [fdl.relu(), leaky_relu(), relu()])
 def test_kinks_everywhere(f: fdl.Layer) -> None:
     fdl.check_vjp(f, {}, torch.tensor([0.0, -0.0]).repeat(2, 65))  # more than 256
+
+
+def test_a_kink_allows_its_sides_themselves() -> None:
+    """With steps that are large beside x, only their own rounding is left of the tolerance."""
+    for seed in range(20):
+        x = torch.cat([torch.zeros(6), 1e-3 * rand(2, seed=seed)]).double()
+        fdl.check_vjp(leaky_relu(), {}, x)
 
 
 @pytest.mark.parametrize("at_zero", [-0.01, 1.01])
