@@ -56,7 +56,8 @@ class Bound:
             if like:
                 name = at(path, f"{self.name}.backward")
                 check_grads(name, self.grads, grads)
-                if like[0].is_floating_point and (gx is None or (gx.dtype, gx.shape) != like):
+                same = isinstance(gx, Tensor) and (gx.dtype, gx.shape) == like
+                if like[0].is_floating_point and not same:
                     raise not_like(name, "the gradient of x", gx, *like)
             elif gx is not None and gx.dtype is not dtype:  # torch.autocast has cast it
                 name = at(path, f"{self.name}.backward")

@@ -107,13 +107,14 @@ class Module:
         for its own, behind its name and a dot.
 
         Raises:
-            ValueError: No attribute holds a parameter. Such a module has to override this method.
+            ValueError: No attribute holds a parameter. A module with such has to override this.
         """
-        named = {k: v for k, v in vars(self).items() if any(v is p for p in self.parameters())}
+        own = self.parameters()
+        named = {k: v.detach() for k, v in vars(self).items() if any(v is p for p in own)}
         for k, module in self._children().items():
             named |= {f"{k}.{path}": p for path, p in module.state_dict().items()}
-        self._refuse_others_than(named)
-        return {k: p.detach() for k, p in named.items()}
+        self._refuse_incomplete(named)
+        return named
 
     def load_state_dict(self, state_dict: Mapping[str, Tensor]) -> None:
         """Copies into what `state_dict` gives, from tensors of any floating dtype and device.
@@ -125,31 +126,29 @@ class Module:
         """
         name = f"{self._called()}.load_state_dict"
         own = self.state_dict()
-        self._refuse_others_than(own)
+        self._refuse_incomplete(own)
         wrong = faults({k: tuple(p.shape) for k, p in own.items()}, state_dict)
-        new = {k: state_dict[k].detach().clone() for k in own if k not in wrong}
+        new = {k: state_dict[k].detach().to(p, copy=True) for k, p in own.items() if k not in wrong}
         first: dict[Any, str] = {}
-        for k, value in new.items():
-            other = first.setdefault((own[k].data_ptr(), value.shape), k)
-            if k != other and not value.to(own[k]).allclose(
-                new[other].to(own[k]), 0, 0, equal_nan=True
-            ):
+        for k, p in new.items():
+            other = first.setdefault((own[k].data_ptr(), p.shape), k)
+            if not p.allclose(new[other], 0, 0, equal_nan=True):
                 wrong[k] = f"{k!r} unlike {other!r}, which is the same parameter"
         if wrong:
             raise ValueError(f"{name}: expected what fits, got " + "; ".join(wrong.values()))
         refuse_inference_tensors(name, own.values())
-        for k, value in new.items():
-            own[k].copy_(value)
+        for k, p in new.items():
+            own[k].copy_(p)
 
     def _children(self) -> dict[str, Module]:
         return {k: v for k, v in vars(self).items() if isinstance(v, Module)}
 
-    def _refuse_others_than(self, named: dict[str, Tensor]) -> None:
+    def _refuse_incomplete(self, named: dict[str, Tensor]) -> None:
         held = {p.data_ptr() for p in named.values()}
         if not held.issuperset(p.data_ptr() for p in self.parameters()):
             raise ValueError(
-                f"{self._called()}.state_dict: expected each parameter to be held by an "
-                f"attribute that is a tensor or a Module, got no others than {[*named]}"
+                f"{self._called()}.state_dict: expected each parameter to be an attribute, or one "
+                f"of a Module that is, got more of them than {[*named]}"
             )
 
     def __call__(self, *input: Any) -> Any:

@@ -148,6 +148,11 @@ WRONG = {
         TypeError,
         "bare.backward{}: expected the gradient of x to be a float32 tensor of shape (4, 3), got N",
     ),
+    "gx: a list": (
+        bare(lambda x, gy: (x, ({}, gy.tolist()))),
+        TypeError,
+        "bare.backward{}: expected the gradient of x to be a float32 tensor of shape (4, 3), got [",
+    ),
     "grads: shape": (
         bare(lambda x, gy: (x, ({"w": gy.sum()}, gy)), w=ONE),
         ValueError,
