@@ -98,7 +98,8 @@ def test_params_from_inference_mode_are_exported_too(tmp_path: Path) -> None:
 
 def test_what_is_translated_here_is_so_with_all_its_arguments(tmp_path: Path) -> None:
     def f(_: fdl.Params, x: Tensor) -> Tensor:
-        return torch.addcmul(x, x, x - 1, value=0.5) + x.mean(dtype=torch.float64)
+        y = torch.addcmul(x, x, x - 1, value=0.5) + x.mean(dtype=torch.float64)
+        return y.masked_fill(x > 0.5, 0) + x.masked_fill(x <= 0.5, 3)
 
     (outputs,) = exported(f, ({}, X), tmp_path).run(None, {"inputs": X[:3].numpy()})
     torch.testing.assert_close(torch.from_numpy(outputs), f({}, X[:3]))
