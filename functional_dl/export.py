@@ -301,7 +301,7 @@ def _loop(step: "ir.Graph") -> "ir.Graph":
     number = ir.val("number", ir.DataType.INT64, [])
     going = ir.val("going", ir.DataType.BOOL, [])
     which = ir.node("Mod", [number, *batches.outputs])
-    picks = [ir.node("Gather", [s, *which.outputs], {"axis": 0}) for s in stacked]
+    picks = [ir.node("Gather", [s, *which.outputs]) for s in stacked]
     for b, pick in zip(batch, picks, strict=True):
         b.replace_all_uses_with(pick.outputs[0])
     still = ir.node("Identity", [going])

@@ -98,7 +98,8 @@ def test_params_from_inference_mode_are_exported_too(tmp_path: Path) -> None:
 
 def test_what_is_translated_here_is_so_with_all_its_arguments(tmp_path: Path) -> None:
     def f(_: fdl.Params, x: Tensor) -> Tensor:
-        return torch.addcmul(x, x, x - 1, value=0.5) + x.mean(dtype=torch.float64)
+        y = torch.addcmul(x, x, x - 1, value=0.5) + x.mean(dtype=torch.float64)
+        return y.masked_fill(x > 0.5, 0) + x.masked_fill(x <= 0.5, 3)
 
     (outputs,) = exported(f, ({}, X), tmp_path).run(None, {"inputs": X[:3].numpy()})
     torch.testing.assert_close(torch.from_numpy(outputs), f({}, X[:3]))
@@ -219,13 +220,13 @@ def test_a_leaf_may_have_no_element(tmp_path: Path) -> None:
 def test_defaults_random_states_and_logs_stay_out_of_it(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    def step(params: fdl.Params, x: Tensor, _: Tensor) -> Any:
-        return {"bias": params["bias"] - x.sum(0)}, x.sum()
+    def step(params: fdl.Params, x: Tensor, _: Tensor, lr: Tensor) -> Any:
+        return {"bias": params["bias"] - lr * x.sum(0)}, x.sum()
 
     random, log = torch.get_rng_state(), logging.getLogger("torch.onnx")
     params, level = {"bias": torch.ones(3)}, log.level
     with torch.device("meta"):
-        to_onnx(step, (params, X, X), tmp_path / "step.onnx", loop="steps")
+        to_onnx(step, (params, X, X, 0.1), tmp_path / "step.onnx", loop="steps")
     assert torch.equal(torch.get_rng_state(), random)
     assert log.level == level
     assert not [r for r in caplog.records if r.levelno >= logging.WARNING]
