@@ -5,6 +5,7 @@ import re
 from collections.abc import Callable, Iterable
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import ones
@@ -665,3 +666,8 @@ def test_every_loss_refuses_a_prediction_that_is_not_floating(name: str) -> None
         for wrong in (y.long(), y > 0, y.cfloat(), None, y.tolist(), y.numpy(), 1.0):
             with pytest.raises(TypeError, match=f"^{name}: expected the prediction to be a float"):
                 call(wrong, t)
+
+
+def test_sizes_may_be_numpys() -> None:
+    layer = fdl.linear(np.int64(3), np.int32(2))
+    assert layer.init()["weight"].shape == (2, 3)

@@ -2,7 +2,6 @@
 
 import math
 
-import numpy as np
 import torch
 from torch import Tensor, tensor
 
@@ -95,8 +94,3 @@ def test_sgd() -> None:
     expected = {"a": {"b": tensor([0.0, 3.0])}}
     assert_equal(fdl.sgd(params, grads, 0.25), expected)
     assert_equal(fdl.sgd(params, grads, tensor(0.25)), expected)
-
-
-def test_sizes_may_be_numpys() -> None:
-    layer = fdl.linear(np.int64(3), np.int32(2))
-    assert layer.init()["weight"].shape == (2, 3)
