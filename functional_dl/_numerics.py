@@ -133,8 +133,12 @@ def _in_single(gy: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def times_number(x: Tensor, number: float) -> Tensor:
-    """X · number, which is first rounded to the dtype of X: that shows in half precision."""
-    return x * x.new_full((), number)
+    """X · number.
+
+    Like PyTorch's mse_loss_backward: number is first rounded to the dtype of X, which shows in half
+    precision, and the result is laid out by rows, also where X is not.
+    """
+    return (x * x.new_full((), number)).contiguous()
 
 
 def minus_multiple(lr: float | Tensor, donate: bool) -> Callable[[Tensor, Tensor], Tensor]:

@@ -30,7 +30,7 @@ def sequential(*layers: Layer) -> Maths:
         ValueError: The layer raises it for params with other keys, and for a layer that gives its
             input a cotangent of another shape, besides what its layers raise.
         TypeError: One of layers is no Layer. The layer raises it for a layer that gives another
-            dtype than it gets, there or back, besides what its layers raise.
+            dtype than it gets, besides what its layers raise.
     """
     for i, f in enumerate(layers):
         if not isinstance(f, Layer):
@@ -55,7 +55,7 @@ def sequential(*layers: Layer) -> Maths:
             for k, pullback_of_f, shape in reversed(links):
                 wrt_x = wrt_input or k != "0"
                 grads[k], gx = pullback_of_f(gx, wrt_input=wrt_x)
-                if wrt_x and (gx is None or gx.shape != shape or gx.dtype is not dtype):
+                if wrt_x and (gx is None or gx.shape != shape):
                     from_layer = f"the cotangent from layer {k}"
                     raise not_like("sequential", from_layer, gx, dtype, shape)
             return grads, gx if wrt_input else None

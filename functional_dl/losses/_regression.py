@@ -32,8 +32,7 @@ def mse() -> LossVjp:
         error = y - t
 
         def pullback() -> Float[Tensor, "*N"]:
-            # By rows, as autograd's is, also where Y is laid out otherwise.
-            return times_number(error, 2 / (error.numel() or 1)).contiguous()
+            return times_number(error, 2 / (error.numel() or 1))
 
         return (error * error).mean(), pullback
 

@@ -303,3 +303,33 @@ def test_a_loss_of_ones_own_is_checked_and_trained_with() -> None:
         total().apply(X, X[0])
     with pytest.raises(TypeError, match=r"^total: expected the prediction to be a floating tensor"):
         total().vjp(X.long(), X)
+
+
+@fdl.layer
+def blend(share: float, inner: fdl.Layer, *, offset: float) -> fdl.Maths:
+    """Y = share · inner(X) + offset."""
+
+    def vjp(params: fdl.Params, x: Tensor) -> tuple[Tensor, fdl.Pullback]:
+        y, pullback_of_inner = inner.vjp(params["inner"], x)
+
+        def pullback(gy: Tensor, *, wrt_input: bool = True) -> Any:
+            grads, gx = pullback_of_inner(gy * share, wrt_input=wrt_input)
+            return {"inner": grads}, gx
+
+        return y * share + offset, pullback
+
+    return fdl.Maths(vjp, layers={"inner": inner})
+
+
+def test_a_composite_is_made_anew_with_all_its_arguments() -> None:
+    model = blend(0.25, fdl.linear(3, 2), offset=2.0)
+    params = model.init()
+    value, grads = fdl.value_and_grad(model, fdl.mse())(params, X, T)
+    ours = fdl.value_and_update(model, fdl.mse(), SGD)(params, X, T)
+    assert same_trees(ours, (value, SGD(params, grads)))
+
+
+def test_what_is_wrong_beside_a_bare_layer_is_told() -> None:
+    model = fdl.sequential(bare(fdl.linear(3, 4)), fdl.linear(5, 2))
+    with pytest.raises(ValueError, match=r"linear at 1: expected x of shape \(\.\.\., 5\)"):
+        model.vjp(model.init(), X)
