@@ -173,10 +173,10 @@ WRONG = {
         TypeError,
         "bare{}: expected y to be a float32 tensor of shape (4, 3), got a float64",
     ),
-    "y: None": (
-        bare(lambda x, gy: (None, ({}, gy))),
+    "y: a list": (
+        bare(lambda x, gy: ([1.0], ({}, gy))),
         TypeError,
-        "bare{}: expected y to be a floating tensor, got None",
+        "bare{}: expected y to be a floating tensor, got [1.0]",
     ),
 }
 

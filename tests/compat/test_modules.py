@@ -307,14 +307,18 @@ def test_a_model_made_in_inference_mode_trains_there_and_says_so_elsewhere() -> 
         state = {k: p.clone() for k, p in model.state_dict().items()}
         before = [t.clone() for t in (*model.parameters(), *model.grads())]
     model[1](x)
-    for call in (
-        lambda: model[1].backward(x),
-        optimizer.step,
-        optimizer.zero_grad,
-        model.zero_grad,
-        lambda: model.load_state_dict({k: p + 1 for k, p in state.items()}),
+    for name, call in (
+        ("Linear.backward", lambda: model[1].backward(x)),
+        ("SGD.step", optimizer.step),
+        ("SGD.zero_grad", optimizer.zero_grad),
+        ("Sequential.zero_grad", model.zero_grad),
+        (
+            "Sequential.load_state_dict",
+            lambda: model.load_state_dict({k: p + 1 for k, p in state.items()}),
+        ),
     ):
-        with pytest.raises(RuntimeError, match=r"^\w+\.\w+: .* called under torch.inference_mode"):
+        said = f"^{name}: expected to be called under torch.inference_mode, in which the tensors"
+        with pytest.raises(RuntimeError, match=said):
             call()
     assert all(map(torch.equal, (*model.parameters(), *model.grads()), before))
     with torch.inference_mode():

@@ -189,13 +189,23 @@ def test_what_a_subclass_adds_is_done_once() -> None:
         assert torch.equal(wrap(Called())(x), 5 * x.relu())
 
 
-def test_a_subclass_that_overrides_no_way_is_as_its_base() -> None:
+def test_a_subclass_stands_in_several_places_unless_it_overrides_a_way() -> None:
     class Named(Linear):
         def __init__(self) -> None:
             super().__init__(2, 2)
 
+    class Shifted(Named):
+        def forward(self, x: Tensor) -> Tensor:
+            return super().forward(x) + 1
+
+    class Renamed(Shifted):
+        pass
+
     shared = Named()
     Sequential(shared, Tanh(), shared)
+    for own in (Shifted(), Renamed()):
+        with pytest.raises(ValueError, match="in one place"):
+            Sequential(own, Tanh(), own)
 
 
 @pytest.mark.parametrize(
