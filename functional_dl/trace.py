@@ -326,7 +326,7 @@ def _copied(leaf: Any, values: Callable[[Tensor], Tensor]) -> Any:
     if not isinstance(leaf, Tensor):
         return leaf
     with torch.inference_mode(leaf.is_inference()):
-        like = torch.empty_strided(leaf.shape, leaf.stride(), dtype=leaf.dtype, device=leaf.device)
+        like = torch.empty_strided(leaf.shape, leaf.stride(), device="meta")
         elements = like.untyped_storage().nbytes() // like.element_size()
         memory = leaf.detach().as_strided((elements,), (1,))
         return values(memory).as_strided(leaf.shape, leaf.stride())
