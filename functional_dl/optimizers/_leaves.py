@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.compiler import is_compiling
 
 from functional_dl._errors import not_a, not_floating, not_keyed, not_like
 from functional_dl._tree import tree_leaves
@@ -25,9 +26,12 @@ def each_leaf(
     lr: float | Tensor,
 ) -> Params:
     """rule(p, ∇p) for every leaf p; errors are in the name of the optimizer."""
+    seen: list[Tensor] = []
     try:
-        check_untied(name, params)
-        return _each(rule, params, grads)
+        new = _each(rule, params, grads, seen)
+        if not is_compiling() and len({*map(id, seen)}) < len(seen):
+            check_untied(name, params)
+        return new
     except Exception:
         check_grads(name, params, grads)
         for dtype in {p.dtype for p in tree_leaves(params)}:
@@ -36,18 +40,21 @@ def each_leaf(
         raise
 
 
-def _each(rule: Callable[[Tensor, Tensor], Tensor], params: Params, grads: Params) -> Params:
+def _each(
+    rule: Callable[[Tensor, Tensor], Tensor], params: Params, grads: Params, seen: list[Tensor]
+) -> Params:
     if len(params) != len(grads):
         raise ValueError
     new: Params = {}
     for k, p in params.items():
         g = grads[k]
         if isinstance(p, dict):
-            new[k] = _each(rule, p, g)
+            new[k] = _each(rule, p, g, seen)
         elif p.shape != g.shape or (dtype := p.dtype) is not g.dtype:
             raise ValueError
         elif dtype.is_floating_point or dtype.is_complex:
             new[k] = rule(p, g)
+            seen.append(p)
         else:
             raise TypeError
     return new
