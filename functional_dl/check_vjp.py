@@ -53,7 +53,7 @@ def check_vjp(f: Layer | Loss, *primals: Any, batch: int | None = 0) -> dict[str
     6. The gradient is the derivative, as estimated by central differences of apply. A leaf of up to
        256 elements is checked one element at a time. A larger one is checked along some random
        directions, which are halved where that fails, until the wrong element is found.
-    7. 1 to 5 also hold for strided primals with NaN in the gaps, or the largest integer, where
+    7. 1 to 5 also hold for strided primals with NaN in the gaps, or ones between integers, where
        value and gradients are the same; and 1 to 6 for an empty batch.
 
     5 and 6 are checked in float64, within the error bound derived in `functional_dl._differences`.
@@ -513,10 +513,6 @@ def _to_float64(p: Tensor) -> Tensor:
 
 
 def _with_gaps(t: Tensor) -> Tensor:
-    """A copy with a NaN, or the largest integer, after each element, in every dimension."""
-    if t.is_floating_point():
-        gap = math.nan
-    else:
-        gap = 1 if t.dtype == torch.bool else torch.iinfo(t.dtype).max
-    gaps = t.new_full([2 * n for n in t.shape], gap)
+    """A copy with a NaN after each element, or a 1 after integers, in every dimension."""
+    gaps = t.new_full([2 * n for n in t.shape], math.nan if t.is_floating_point() else 1)
     return gaps[(slice(None, None, 2),) * t.dim()].copy_(t)

@@ -233,6 +233,9 @@ RIGHT: dict[str, Right] = {
         {"y": lambda v: refuses((v.x < 1).any()) or v.x.log(), "x": lambda v: v.gy / v.x},
         wide([1.0, 2.0, 1 + 1e-9], [5.0, 1.5, 1.0]),
     ),
+    "infinite below 0": Right(
+        {"y": lambda v: v.x.where(v.x >= 0, math.inf), "x": lambda v: v.gy}, wide([0.0, 1.0])
+    ),
     "arcsine, up to its ends": Right(
         {"y": lambda v: v.x.asin(), "x": lambda v: v.gy / (1 - v.x**2).sqrt()},
         wide([0.5, 0.999999, -0.9999], [0.0, 1e-9, -0.3]),

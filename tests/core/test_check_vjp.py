@@ -518,6 +518,15 @@ def test_a_residual_of_the_last_call_is_noticed_in_any_shape(x: Tensor) -> None:
     assert message(fault.broken(), {}, x).startswith("check_vjp: 4, impure: x")
 
 
+def test_a_param_of_the_last_call_is_noticed_in_a_single_number() -> None:
+    wrong = layer(
+        y=lambda v: v.kept.update(w=v.w) or v.x * v.w,
+        w=lambda v: (v.gy * v.x).sum(),
+        x=lambda v: v.gy * v.kept["w"],
+    )
+    assert message(wrong, {"w": torch.tensor(0.5)}, rand(1)).startswith("check_vjp: 4, impure: x")
+
+
 def test_a_prediction_of_the_last_call_is_noticed_in_a_single_number() -> None:
     wrong = mse(
         value=lambda v: v.kept.update(y=v.y) or (v.y - v.t).square(),
