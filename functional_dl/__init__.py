@@ -21,7 +21,10 @@ from functional_dl.contract import (
     Vjp,
 )
 from functional_dl.layers._activations import relu, sigmoid, tanh
-from functional_dl.layers._combinators import sequential
+from functional_dl.layers._combinators import parallel, residual, sequential
+from functional_dl.layers._dropout import dropout
+from functional_dl.layers._frozen import frozen
+from functional_dl.layers._initialized import initialized
 from functional_dl.layers._linear import linear
 from functional_dl.losses._regression import mse
 from functional_dl.optimizers._sgd import sgd
@@ -49,12 +52,17 @@ __all__ = [
     "Vjp",
     "VjpError",
     "check_vjp",
+    "dropout",
     "from_state_dict",
+    "frozen",
+    "initialized",
     "layer",
     "linear",
     "loss",
     "mse",
+    "parallel",
     "relu",
+    "residual",
     "scan",
     "sequential",
     "sgd",

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial, wraps
-from typing import Any, NamedTuple, ParamSpec
+from typing import Any, NamedTuple, ParamSpec, TypeAlias
 
 import torch
 from torch import Tensor
@@ -29,9 +29,13 @@ from functional_dl.contract import (
     Pullback,
     Vjp,
     call_of,
+    takes_generator,
 )
 
 P = ParamSpec("P")
+
+Through: TypeAlias = Callable[[Tensor], Tensor]
+"""Takes a cotangent of the output to that of the input."""
 
 
 class Maths(NamedTuple):
@@ -40,12 +44,13 @@ class Maths(NamedTuple):
     A layer has params, or consists of layers, or neither.
 
     Attributes:
-        vjp: (params, x) ↦ (y, pullback), as in the contract.
+        vjp: (params, x) ↦ (y, pullback), as in the contract; or (params, x, generator) ↦ the same.
         params: The shapes of params.
         draw: (params, generator) ↦ None, which fills params that have just been allocated.
         layers: The layers that it is made of, under the keys of their params.
         apply: (params, x) ↦ y, where that takes less than `vjp`.
         features: The size that the last dimension of x must have, for the message if it hasn't.
+        through: (params, x) ↦ (y, gy ↦ gx), as vjp, without the gradients of params.
     """
 
     vjp: Vjp
@@ -54,6 +59,7 @@ class Maths(NamedTuple):
     layers: dict[str, Layer] | None = None
     apply: Callable[[Params, Tensor], Tensor] | None = None
     features: int | None = None
+    through: Callable[[Params, Tensor], tuple[Tensor, Through]] | None = None
 
 
 def layer(constructor: Callable[P, Maths]) -> Callable[P, Layer]:
@@ -117,10 +123,16 @@ def loss(constructor: Callable[P, LossVjp]) -> Callable[P, Loss]:
     return make
 
 
+def maths_of(f: Layer) -> Maths | None:
+    """The maths of a layer that `layer` has made."""
+    call = call_of(f)
+    return call.maths if isinstance(call, _LayerCall) else None
+
+
 def unguarded(f: Layer) -> Vjp:
     """The vjp of a layer without its checks; of one that `layer` has not made, its vjp."""
-    call = call_of(f)
-    return call.maths.vjp if isinstance(call, _LayerCall) else f.vjp
+    maths = maths_of(f)
+    return maths.vjp if maths else f.vjp
 
 
 def rebuilt(f: Layer, part: Callable[[str, Layer], Layer]) -> Layer:
@@ -158,6 +170,8 @@ class _LayerCall(Call):
         for k, f in self.layers.items():
             call = call_of(f)
             self.shapes[k] = call.shapes if isinstance(call, _LayerCall) else None
+        parts = self.layers.values()
+        self.draws = any(f.draws for f in parts) if parts else takes_generator(maths.vjp)
 
     def made(self) -> Layer:
         return Layer(self.init, self.apply, self.vjp)
@@ -190,18 +204,19 @@ class _LayerCall(Call):
             self.explain(params, x)
             raise
 
-    def vjp(self, params: Any, x: Any) -> tuple[Tensor, Pullback]:
+    def vjp(self, params: Any, x: Any, generator: Any = None) -> tuple[Tensor, Pullback]:
+        given = () if generator is None else self.given(generator)
         try:
             dtype = x.dtype
             if not dtype.is_floating_point or not _fit(params, self.shapes):
                 raise ValueError
             if dtype.itemsize == 2 and in_autocast(x):  # which may have cast params to it
-                self.explain(params, x)
-            y, pullback = self.maths.vjp(params, x)
+                self.explain(params, x, *given)
+            y, pullback = self.maths.vjp(params, x, *given)
             if y.dtype is not dtype:
                 raise TypeError
         except Exception:
-            self.explain(params, x)
+            self.explain(params, x, *given)
             raise
         shape = y.shape
 
@@ -218,7 +233,16 @@ class _LayerCall(Call):
 
         return y, guarded
 
-    def explain(self, params: Any, x: Any, path: str = "") -> tuple[Tensor, Pullback]:
+    def given(self, generator: Any) -> tuple[torch.Generator]:
+        if not isinstance(generator, torch.Generator):
+            raise not_a(f"{self.name}", "generator", generator, "a torch.Generator")
+        if not self.draws:
+            raise TypeError(f"{self.name}: expected no generator, since nothing draws, got one")
+        return (generator,)
+
+    def explain(
+        self, params: Any, x: Any, generator: Generator = None, *, path: str = ""
+    ) -> tuple[Tensor, Pullback]:
         """Runs the maths once more, with checks in every layer, whose errors name its path."""
         name = f"{self.name} at {path}" if path else self.name
         if not isinstance(params, dict) or params.keys() != self.shapes.keys():
@@ -236,7 +260,7 @@ class _LayerCall(Call):
             maths = unguarded(rebuilt(self.made(), explained))
         else:
             self.check(name, params, x)
-        y, pullback = maths(params, x)
+        y, pullback = maths(params, x, generator) if self.draws else maths(params, x)
         if y.dtype is not x.dtype:
             raise not_like(name, "y", y, x.dtype, y.shape)
         if not x.is_floating_point():

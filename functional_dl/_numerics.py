@@ -132,6 +132,16 @@ def _in_single(gy: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
     return gy.float(), y.float()
 
 
+def inverted_mask(x: Tensor, p: float, generator: torch.Generator) -> Tensor:
+    """1 / (1 − p) with probability 1 − p, else 0, for each element of X.
+
+    Like PyTorch's dropout (ATen/native/Dropout.cpp): drawn in the order of X's memory, then divided
+    in the dtype of X. Compiled code takes the global generator where none is named.
+    """
+    named = None if generator is torch.default_generator else generator
+    return torch.empty_like(x).bernoulli_(1 - p, generator=named).div_(1 - p)
+
+
 def times_number(x: Tensor, number: float) -> Tensor:
     """X · number.
 

@@ -56,6 +56,9 @@ def check_vjp(f: Layer | Loss, *primals: Any, batch: int | None = 0) -> dict[str
     7. 1 to 5 also hold for strided primals with NaN in the gaps, or ones between integers, where
        value and gradients are the same; and 1 to 6 for an empty batch.
 
+    A layer that draws is checked without a generator, and then with a new one from seed 0 in each
+    call.
+
     5 and 6 are checked in float64, within the error bound derived in `functional_dl._differences`.
     Each element is moved by its own size times 8⁻⁵ or so, and if that doesn't settle it, by 8⁻¹⁵
     times its size and more, up to the largest of its leaf and at least 1. Where f raises an error
@@ -134,16 +137,31 @@ def check_vjp(f: Layer | Loss, *primals: Any, batch: int | None = 0) -> dict[str
             if not leaf.isfinite().all():
                 raise ValueError(f"check_vjp: expected {path} to be finite, got {leaf}")
     case = _Case("check_vjp", f, named, batch, torch.clone)
+    cases = [case]
+    if isinstance(f, Layer) and f.draws:
+        cases.append(_changed(case, "with a generator", f=_drawing(f)))
     dims = case.counted.dim()
     if batch is not None and not 0 <= batch < max(dims, 1):
         said = f"a dimension of a tensor with {dims} of them"
         raise ValueError(f"check_vjp: expected batch to be {said}, got {batch}")
     with torch.random.fork_rng(devices=[]):
         torch.rand((), device="cpu")  # no seed leads to where the global generator is now
-        exact, run = _check_contract(case)
-        missed = _check_derivative(exact, run)
-        _check_layouts(case, exact, run)
+        missed: dict[str, float] = {}
+        for case in cases:
+            exact, run = _check_contract(case)
+            for path, error in _check_derivative(exact, run).items():
+                missed[path] = max(missed.get(path, 0.0), error)
+            _check_layouts(case, exact, run)
     return missed
+
+
+def _drawing(f: Layer) -> Layer:
+    """f in training, which draws the same in each call."""
+
+    def vjp(params: Params, x: Tensor) -> Any:
+        return f.vjp(params, x, _seeded())
+
+    return Layer(f.init, lambda params, x: vjp(params, x)[0], vjp)
 
 
 @dataclass
@@ -428,7 +446,7 @@ def _change(case: _Case, run: _Run, gy: Tensor, p: Tensor, step: Tensor) -> floa
 
 def _check_layouts(case: _Case, exact: _Case, run: _Run) -> None:
     """Property 7, given what came of contiguous primals in float64."""
-    strided = _named(case, "strided with NaN in the gaps", copy=_with_gaps)
+    strided = _changed(case, "7, strided with NaN in the gaps", copy=_with_gaps)
     with _errors_told(strided):
         _, its = _check_contract(strided)
         delta = _rounding(exact, run)
@@ -438,7 +456,7 @@ def _check_layouts(case: _Case, exact: _Case, run: _Run) -> None:
             strided.compare(6, _slack(delta, p), contiguous={path: g}, strided={path: other})
     none = case.with_samples(lambda p, batch: p.narrow(batch, 0, 0))
     if none:
-        empty = _named(case, "a batch of none", primals=none)
+        empty = _changed(case, "7, a batch of none", primals=none)
         with _errors_told(empty):
             _check_derivative(*_check_contract(empty))
 
@@ -454,9 +472,9 @@ def _errors_told(case: _Case) -> Generator[None]:
         raise VjpError(f"{case.name}: {type(error).__name__}: {error}") from error
 
 
-def _named(case: _Case, name: str, **changes: Any) -> _Case:
-    """Another case of property 7, with the same draws."""
-    return replace(case, name=f"check_vjp: 7, {name}", generator=_seeded(), **changes)
+def _changed(case: _Case, name: str, **changes: Any) -> _Case:
+    """Another case, with the same draws."""
+    return replace(case, name=f"{case.name}: {name}", generator=_seeded(), **changes)
 
 
 def _seeded() -> torch.Generator:

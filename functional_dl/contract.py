@@ -7,6 +7,10 @@ A layer is three pure functions over an explicit dict of parameters:
     vjp(params, x) -> (y, pullback)              forward, and the way back
     pullback(gy, *, wrt_input=True) -> (grads, gx)
 
+One that draws in training, as dropout does, takes a generator, and draws from nothing else:
+
+    vjp(params, x, generator=None) -> (y, pullback)
+
 `vjp` means what it means in `jax.vjp` and `torch.func.vjp`: `pullback` takes a cotangent gy of the
 output to `grads`, of the structure of params, and to gx, which is like x, with None in the place of
 integers, or None with wrt_input=False. What the way back needs is kept in that closure and nowhere
@@ -21,8 +25,9 @@ A loss is two pure functions of a prediction y and a target t:
     vjp(y, t) -> (value, pullback)
     pullback() -> gy                             the gradient of value with respect to y
 
-Nothing that is passed in is changed, and nothing but `init` draws random numbers. Whatever keeps
-to this is a layer or a loss, whoever wrote it, and `check_vjp` tells whether it does.
+Nothing that is passed in is changed, but for the state of a generator, and nothing but `init` draws
+random numbers without one. Whatever keeps to this is a layer or a loss, whoever wrote it, and
+`check_vjp` tells whether it does.
 
 The shortest way to write one is a constructor that returns the maths, decorated with `layer` or
 `loss`: what is passed in is then checked, and the result can be pickled and printed.
@@ -31,6 +36,7 @@ The shortest way to write one is a constructor that returns the maths, decorated
 from __future__ import annotations
 
 from collections.abc import Callable
+from inspect import signature
 from typing import Any, NamedTuple, Protocol, TypeAlias, runtime_checkable
 
 import torch
@@ -69,7 +75,9 @@ class Pullback(Protocol):
     def __call__(self, gy: Tensor, *, wrt_input: bool = True) -> Cotangents: ...
 
 
-Vjp: TypeAlias = Callable[[Params, Tensor], tuple[Tensor, Pullback]]
+Vjp: TypeAlias = Callable[..., tuple[Tensor, Pullback]]
+"""Takes params and x, and a generator if the layer draws, to y and the pullback."""
+
 LossVjp: TypeAlias = Callable[[Tensor, Tensor], tuple[Tensor, LossPullback]]
 
 
@@ -85,6 +93,12 @@ class Layer(NamedTuple):
         """The layers that it is made of, under the keys that their params have."""
         call = call_of(self)
         return call.layers if call else {}
+
+    @property
+    def draws(self) -> bool:
+        """Whether its vjp takes a generator."""
+        call = call_of(self)
+        return call.draws if call else takes_generator(self.vjp)
 
     def __repr__(self) -> str:
         return _spell(self)
@@ -112,6 +126,7 @@ class Call:
         self.constructor, self.args, self.kwargs = constructor, args, kwargs
         self.name = constructor.__name__
         self.layers: dict[str, Layer] = {}
+        self.draws = False
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _repeat, (self.constructor, self.args, self.kwargs)
@@ -126,6 +141,11 @@ class Call:
 
 def _repeat(constructor: Callable[..., Any], args: Any, kwargs: Any) -> Any:
     return constructor(*args, **kwargs).vjp.__self__
+
+
+def takes_generator(vjp: Vjp) -> bool:
+    """Whether it has an argument of this name."""
+    return "generator" in signature(vjp).parameters
 
 
 def call_of(f: Layer | Loss) -> Call | None:

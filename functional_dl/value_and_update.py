@@ -6,14 +6,14 @@ from torch import Tensor
 
 from functional_dl._errors import not_a
 from functional_dl._guard import rebuilt, unguarded, with_vjp
-from functional_dl.contract import Cotangents, Layer, Loss, Params, Pullback, Update
+from functional_dl.contract import Cotangents, Generator, Layer, Loss, Params, Pullback, Update
 from functional_dl.state_dict import check_untied
-from functional_dl.value_and_grad import check_parts
+from functional_dl.value_and_grad import check_parts, given
 
 
 def value_and_update(
     model: Layer, loss: Loss, update: Update
-) -> Callable[[Params, Tensor, Tensor], tuple[Tensor, Params]]:
+) -> Callable[..., tuple[Tensor, Params]]:
     """(params, inputs, targets) ↦ (L, update(params, ∇L)): as `value_and_grad`, then update.
 
     Every bit is the same; but each layer's gradients become its new params on the way back, as soon
@@ -29,7 +29,8 @@ def value_and_update(
             `functools.partial(sgd, lr=0.1)`, or with donate=True: nobody else sees the gradients.
 
     Returns:
-        A function that gives the scalar L and the new params.
+        A function that gives the scalar L and the new params, which takes a generator after the
+        targets as that of `value_and_grad` does.
 
     Raises:
         TypeError: model is no Layer, loss no Loss, or update no function.
@@ -37,11 +38,14 @@ def value_and_update(
     check_parts("value_and_update", model, loss)
     if not callable(update):
         raise not_a("value_and_update", "update", update, "a function of params and grads")
-    model = updating(model, update)
+    updated = updating(model, update)
 
-    def f(params: Params, inputs: Tensor, targets: Tensor) -> tuple[Tensor, Params]:
+    def f(
+        params: Params, inputs: Tensor, targets: Tensor, generator: Generator = None
+    ) -> tuple[Tensor, Params]:
         # What is no longer needed is let go of at once.
-        outputs, pullback = model.vjp(params, inputs)
+        drawing = given("value_and_update", model, generator)
+        outputs, pullback = updated.vjp(params, inputs, *drawing)
         check_untied("value_and_update", params)
         del params
         value, loss_pullback = loss.vjp(outputs, targets)
@@ -60,8 +64,8 @@ def updating(f: Layer, update: Update) -> Layer:
         return rebuilt(f, lambda _, part: updating(part, update))
     vjp_of_f = unguarded(f)
 
-    def vjp(params: Params, x: Tensor) -> tuple[Tensor, Pullback]:
-        y, pullback_of_f = vjp_of_f(params, x)
+    def vjp(params: Params, x: Tensor, generator: Generator = None) -> tuple[Tensor, Pullback]:
+        y, pullback_of_f = vjp_of_f(params, x, generator) if f.draws else vjp_of_f(params, x)
         kept = [(params, pullback_of_f)]
 
         def pullback(gy: Tensor, *, wrt_input: bool = True) -> Cotangents:

@@ -8,8 +8,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from functional_dl._errors import not_a, not_like
-from functional_dl._guard import Maths, layer, unguarded
-from functional_dl.contract import Cotangents, Layer, Params, Pullback
+from functional_dl._guard import Maths, layer, maths_of, unguarded
+from functional_dl.contract import Cotangents, Generator, Layer, Params, Pullback
 
 
 @layer
@@ -32,30 +32,34 @@ def sequential(*layers: Layer) -> Maths:
         TypeError: One of layers is no Layer. The layer raises it for a layer that gives another
             dtype than it gets, besides what its layers raise.
     """
-    for i, f in enumerate(layers):
-        if not isinstance(f, Layer):
-            raise not_a("sequential", f"layer {i}", f, "a Layer")
-    named = {str(i): f for i, f in enumerate(layers)}
+    named = _named("sequential", layers)
     chain = {k: unguarded(f) for k, f in named.items()}
+    drawing = {k for k, f in named.items() if f.draws}
 
-    def vjp(params: Params, x: Float[Tensor, "*A"]) -> tuple[Float[Tensor, "*B"], Pullback]:
+    def vjp(
+        params: Params, x: Float[Tensor, "*A"], generator: Generator = None
+    ) -> tuple[Float[Tensor, "*B"], Pullback]:
         dtype = x.dtype
-        links: list[tuple[str, Pullback, Any]] = []
+        links: list[tuple[str, Pullback, Any, bool]] = []
+        some = False  # whether a layer before has params
         for k, f in chain.items():
             shape = x.shape
-            x, pullback_of_f = f(params[k], x)
+            x, pullback_of_f = f(params[k], x, generator) if k in drawing else f(params[k], x)
             if x.dtype is not dtype:
                 raise not_like("sequential", f"y of layer {k}", x, dtype, x.shape)
-            links.append((k, pullback_of_f, shape))
+            links.append((k, pullback_of_f, shape, some))
+            some = some or bool(params[k])
 
         def pullback(gy: Float[Tensor, "*B"], *, wrt_input: bool = True) -> Cotangents:
-            grads: Params = dict.fromkeys(named)  # keeps the order of construction
+            grads: Params = {k: {} for k in named}  # keeps the order of construction
             gx: Any = gy
             del gy  # gx alone holds a cotangent, and only until the next one is there
-            for k, pullback_of_f, shape in reversed(links):
-                wrt_x = wrt_input or k != "0"
+            for k, pullback_of_f, shape, some in reversed(links):
+                wrt_x = wrt_input or some
                 grads[k], gx = pullback_of_f(gx, wrt_input=wrt_x)
-                if wrt_x and (gx is None or gx.shape != shape):
+                if not wrt_x:
+                    return grads, None  # nothing before has params
+                if gx is None or gx.shape != shape:
                     from_layer = f"the cotangent from layer {k}"
                     raise not_like("sequential", from_layer, gx, dtype, shape)
             return grads, gx if wrt_input else None
@@ -68,3 +72,125 @@ def sequential(*layers: Layer) -> Maths:
         return x
 
     return Maths(vjp, layers=named, apply=apply)
+
+
+@layer
+def residual(*layers: Layer) -> Maths:
+    """Y = X + fₙ(… f₂(f₁(X))).
+
+    Backward, for a cotangent ∇Y, with the chain rule through the layers as in `sequential`:
+
+        ∇X = ∇Y + (f₁ to fₙ)'s
+
+    Args:
+        *layers: f₁ to fₙ.
+
+    Returns:
+        A layer from (...) to (...), whose params are those of `sequential(*layers)`.
+
+    Raises:
+        ValueError: The layer raises it for an output of its layers of another shape than X's, also
+            where they would broadcast, besides what `sequential` raises.
+        TypeError: As for `sequential`.
+
+    Source:
+        He et al., "Deep residual learning for image recognition", CVPR 2016.
+    """
+    named = _named("residual", layers)
+    chain = maths_of(sequential(*layers))
+    assert chain
+    assert chain.apply
+    vjp_of_chain, apply_chain = chain.vjp, chain.apply
+
+    def added(x: Tensor, y: Tensor) -> Tensor:
+        if y.shape != x.shape:
+            raise not_like("residual", "y of its layers", y, x.dtype, x.shape)
+        return x + y
+
+    def vjp(
+        params: Params, x: Float[Tensor, "*N"], generator: Generator = None
+    ) -> tuple[Float[Tensor, "*N"], Pullback]:
+        y, pullback_of_chain = vjp_of_chain(params, x, generator)
+
+        def pullback(gy: Float[Tensor, "*N"], *, wrt_input: bool = True) -> Cotangents:
+            grads, gx = pullback_of_chain(gy, wrt_input=wrt_input)
+            return grads, None if gx is None else gy + gx
+
+        return added(x, y), pullback
+
+    def apply(params: Params, x: Float[Tensor, "*N"]) -> Float[Tensor, "*N"]:
+        return added(x, apply_chain(params, x))
+
+    return Maths(vjp, layers=named, apply=apply)
+
+
+@layer
+def parallel(*layers: Layer) -> Maths:
+    """Y = f₁(X) + … + fₙ(X).
+
+    Backward, for a cotangent ∇Y, which each layer's pullback is given:
+
+        ∇X = (fₙ's + …) + f₁'s
+
+    in this order, which is that of autograd.
+
+    Args:
+        *layers: f₁ to fₙ, at least one; `sequential()` passes X on as it is.
+
+    Returns:
+        A layer whose params are those of its layers under the keys "0", "1", ….
+
+    Raises:
+        ValueError: There is no layer. The layer raises it for outputs that differ in shape, also
+            where they would broadcast, besides what its layers raise.
+        TypeError: One of layers is no Layer. The layer raises it for outputs that differ in dtype.
+    """
+    if not layers:
+        raise ValueError("parallel: expected at least one layer, got none")
+    named = _named("parallel", layers)
+    branches = {k: unguarded(f) for k, f in named.items()}
+    drawing = {k for k, f in named.items() if f.draws}
+
+    def summed(ys: dict[str, Tensor]) -> Tensor:
+        first, *others = ys
+        y = ys[first]
+        for k in others:
+            if ys[k].shape != y.shape or ys[k].dtype is not y.dtype:
+                raise not_like("parallel", f"y of layer {k}", ys[k], y.dtype, y.shape)
+            y = y + ys[k]
+        return y
+
+    def vjp(
+        params: Params, x: Float[Tensor, "*A"], generator: Generator = None
+    ) -> tuple[Float[Tensor, "*B"], Pullback]:
+        ys: dict[str, Tensor] = {}
+        pullbacks: dict[str, Pullback] = {}
+        for k, f in branches.items():
+            given = (generator,) if k in drawing else ()
+            ys[k], pullbacks[k] = f(params[k], x, *given)
+
+        def pullback(gy: Float[Tensor, "*B"], *, wrt_input: bool = True) -> Cotangents:
+            grads: Params = {k: {} for k in named}
+            gx: Any = None
+            for k, pullback_of_f in reversed(pullbacks.items()):
+                grads[k], part = pullback_of_f(gy, wrt_input=wrt_input)
+                if wrt_input:
+                    if part is None or part.shape != x.shape:
+                        from_layer = f"the cotangent from layer {k}"
+                        raise not_like("parallel", from_layer, part, x.dtype, x.shape)
+                    gx = part if gx is None else gx + part
+            return grads, gx
+
+        return summed(ys), pullback
+
+    def apply(params: Params, x: Float[Tensor, "*A"]) -> Float[Tensor, "*B"]:
+        return summed({k: f.apply(params[k], x) for k, f in named.items()})
+
+    return Maths(vjp, layers=named, apply=apply)
+
+
+def _named(name: str, layers: tuple[Layer, ...]) -> dict[str, Layer]:
+    for i, f in enumerate(layers):
+        if not isinstance(f, Layer):
+            raise not_a(name, f"layer {i}", f, "a Layer")
+    return {str(i): f for i, f in enumerate(layers)}

@@ -8,7 +8,7 @@ from numbers import Integral
 from jaxtyping import Float
 from torch import Tensor
 
-from functional_dl._guard import Maths, layer
+from functional_dl._guard import Maths, Through, layer
 from functional_dl._numerics import affine, affine_grads, affine_input_grad
 from functional_dl.contract import Cotangents, Generator, Params, Pullback
 
@@ -58,5 +58,9 @@ def linear(in_features: int, out_features: int, bias: bool = True) -> Maths:
 
         return affine(x, w, b), pullback
 
+    def through(params: Params, x: Float[Tensor, "*N A"]) -> tuple[Float[Tensor, "*N B"], Through]:
+        w = params["weight"]
+        return affine(x, w, params.get("bias")), lambda gy: affine_input_grad(gy, x, w)
+
     shapes = {"weight": (out_features, in_features)} | ({"bias": (out_features,)} if bias else {})
-    return Maths(vjp, shapes, draw, features=in_features)
+    return Maths(vjp, shapes, draw, features=in_features, through=through)

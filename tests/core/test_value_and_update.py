@@ -317,9 +317,9 @@ def test_a_layers_gradients_are_gone_when_the_cotangent_comes_to_the_layer_befor
         return x + 0, pullback
 
     spy = fdl.Layer(lambda *_, **__: {}, lambda _, x: x, vjp)
-    layers = [spy, fdl.linear(3, 3), spy, fdl.linear(3, 2), spy]
+    layers = [fdl.linear(3, 3), spy, fdl.linear(3, 3), spy, fdl.linear(3, 2), spy]
     if nest:
-        layers[2:4] = [fdl.sequential(spy, fdl.sequential(layers[3]))]
+        layers[3:5] = [fdl.sequential(spy, fdl.sequential(layers[4]))]
 
     def update(params: fdl.Params, grads: fdl.Params) -> fdl.Params:
         seen.extend(map(weakref.ref, grads.values()))
