@@ -24,6 +24,9 @@ DTYPES = (torch.float32, torch.float64, torch.bfloat16, torch.float16)
 SIZES = (0, 1, 1, 2, 3, 5, 8, 17, 33, 64)
 SPECIAL = (0.0, -0.0, float("inf"), float("-inf"), float("nan"), 1e-7, -1e-42, 5e-324)
 
+Network: TypeAlias = tuple[tuple[str, tuple[Any, ...]], ...]
+"""Names of layers, each with its arguments."""
+
 Triples: TypeAlias = Iterator[tuple[str, Tensor, Tensor]]
 """What must agree in every bit and in its layout: its name, ours and PyTorch's."""
 
@@ -165,9 +168,38 @@ def own(grad: Tensor, gy: Tensor) -> Tensor:
     return grad.clone() if shared else grad
 
 
-def no_args(d: Draw, features: int) -> tuple[Any, ...]:
+def no_args(d: Draw, shape: Sequence[int]) -> tuple[Any, ...]:
     """For constructors that take nothing."""
     return ()
+
+
+def any_shape(d: Draw) -> list[int]:
+    """For layers that work on each element."""
+    return d.shape()
+
+
+def features(d: Draw) -> list[int]:
+    """For layers that take vectors, of at least one number."""
+    return [*d.batch(), d.size()]
+
+
+class Residual(nn.Sequential):
+    """X + f(X), where autograd is to sum the gradients of X within f before it adds ∇Y."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """With f's modules one after the other."""
+        return x + super().forward(x.view_as(x))
+
+
+class Parallel(nn.Sequential):
+    """f(X) + g(X) + …, where autograd is to sum the gradients of X within each by themselves."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """With the modules side by side."""
+        first, *others = [f(x.view_as(x)) for f in self]
+        for y in others:
+            first = first + y
+        return first
 
 
 @dataclass(frozen=True)
@@ -176,55 +208,71 @@ class LayerCase:
 
     Attributes:
         ours: Its constructor.
-        theirs: The constructor of PyTorch's module, which takes the same arguments.
-        args: Draws them for an x of shape (..., features); without it, x is of any shape.
+        theirs: The constructor of PyTorch's module, or of the same maths in PyTorch's operations,
+            which takes the same arguments.
+        args: Draws them for an x of this shape.
+        shape: Draws the shape of x.
+        tier: "A" if every bit is that of PyTorch's own module, "B" if it is that of autograd of the
+            same maths, "C" if some of it is neither.
+        unequal: What is tier C: "y", "gx" or names of params.
+        dtypes: Where the tier holds.
+        finite: Whether it holds for finite numbers only.
     """
 
     ours: Callable[..., fdl.Layer]
     theirs: Callable[..., nn.Module]
-    args: Callable[[Draw, int], tuple[Any, ...]] = no_args
+    args: Callable[[Draw, Sequence[int]], tuple[Any, ...]] = no_args
+    shape: Callable[[Draw], list[int]] = any_shape
+    tier: str = "A"
+    unequal: tuple[str, ...] = ()
+    dtypes: Sequence[torch.dtype] = DTYPES
+    finite: bool = False
 
     def drawn(
         self, d: Draw, make: Callable[..., fdl.Layer] | None = None
     ) -> tuple[fdl.Layer, nn.Module, fdl.Params, Tensor]:
         """The layer, or what `make` makes in its place, PyTorch's module, params and x."""
-        shape = d.shape() if self.args is no_args else [*d.batch(), d.size()]
-        args = self.args(d, shape[-1] if shape else 0)
+        shape = self.shape(d)
+        args = self.args(d, shape)
         layer = (make or self.ours)(*args)
         generator = torch.Generator().manual_seed(d.rng.getrandbits(32))
         params = layer.init(generator, dtype=d.dtype)
         if not layer.layers:  # through more of them, few special values would leave all NaN
             params = fdl.tree_map(lambda p: d.tensor(*p.shape), params)
-        return layer, self.theirs(*args), params, d.tensor(*shape)
+        return layer, self.theirs(*args).eval(), params, d.tensor(*shape)
 
     def triples(self, rng: Random, make: Callable[..., fdl.Layer] | None = None) -> Triples:
         """The value and all gradients, where the layer may be what `make` makes in its place."""
-        d = Draw(rng)
+        d = Draw(rng, rng.choice(self.dtypes), finite=self.finite)
         layer, module, params, x = self.drawn(d, make)
+        module.train(layer.draws and rng.random() < 0.7)
+        seed = rng.getrandbits(32)
         flat = fdl.to_state_dict(params)
         names = trained(rng, x, flat)
 
         def f(x: Tensor, *leaves: Tensor) -> Tensor:
+            torch.manual_seed(seed)
             return functional_call(module, flat | dict(zip(names, leaves, strict=True)), (x,))
 
         their_y, their_pullback = autograd(f, x, *(flat[name] for name in names))
         gy = d.tensor(*their_y.shape)
         their_gx, *their_grads = their_pullback(gy)
         their_grads = [own(grad, gy) for grad in their_grads]
+        generator = (torch.Generator().manual_seed(seed),) if module.training else ()
         with torch.inference_mode(rng.random() < 0.5):  # some layers have a way of their own there
             gy = copied(gy)
-            y, pullback = layer.vjp(params, x)
-            yield "apply", layer.apply(params, x), their_y
-            yield "y", y, their_y
+            y, pullback = layer.vjp(params, x, *generator)
             grads, gx = pullback(gy)
             assert gx is not None
-            yield "gx", gx, their_gx
-            grads, without = (
-                fdl.to_state_dict(g) for g in (grads, pullback(gy, wrt_input=False)[0])
-            )
-            for name, theirs in zip(names, their_grads, strict=True):
-                yield name, grads[name], theirs
-                yield f"{name}, wrt_input=False", without[name], theirs
+            without = pullback(gy, wrt_input=False)[0]
+            ours = {"y": y, "gx": gx, **fdl.to_state_dict(grads)}
+            theirs = {"y": their_y, "gx": their_gx, **dict(zip(names, their_grads, strict=True))}
+            for name in theirs:
+                if name not in self.unequal:
+                    yield name, ours[name], theirs[name]
+            yield "apply", layer.apply(params, x), layer.vjp(params, x)[0]
+            for name, grad in fdl.to_state_dict(without).items():
+                yield f"{name}, wrt_input=False", grad, ours[name]
 
 
 @dataclass(frozen=True)
@@ -290,27 +338,58 @@ class OptimizerCase:
 # What to draw
 
 
-def linear_args(d: Draw, features: int) -> tuple[Any, ...]:
+def linear_args(d: Draw, shape: Sequence[int]) -> tuple[Any, ...]:
     """With a bias or without."""
-    return features, d.size(), d.rng.random() < 0.7
+    return shape[-1], d.size(), d.rng.random() < 0.7
 
 
-def network_args(d: Draw, features: int, depth: int = 0) -> tuple[Any, ...]:
-    """Up to five layers and their arguments, sequentials among them."""
+def a_probability(d: Draw, shape: Sequence[int]) -> tuple[float]:
+    """Less than 1."""
+    return (d.rng.choice((0.0, 0.1, 0.5, 0.9)),)
+
+
+def network_args(d: Draw, shape: Sequence[int], depth: int = 0) -> Network:
+    """Up to five layers and their arguments, networks among them."""
     network: list[tuple[str, tuple[Any, ...]]] = []
     for _ in range(d.rng.randrange(6)):
-        name = d.rng.choice([*LAYERS])
-        if name != "sequential":
-            args = LAYERS[name].args(d, features)
-        elif depth < 3:
-            args = network_args(d, features, depth + 1)
+        name = d.rng.choice(
+            [k for k, case in LAYERS.items() if case.shape in (any_shape, features)]
+        )
+        if name not in NETWORKS:
+            args = LAYERS[name].args(d, shape)
+        elif depth < 2:
+            args = NETWORKS[name](d, shape, depth + 1)
         else:
             continue
         network.append((name, args))
         layer = LAYERS[name].ours(*args)
-        x = torch.empty(1, features, device="meta")
-        features = layer.apply(layer.init(device="meta"), x).shape[-1]
+        shape = layer.apply(layer.init(device="meta"), torch.empty(*shape, device="meta")).shape
     return tuple(network)
+
+
+def residual_args(d: Draw, shape: Sequence[int], depth: int = 0) -> Network:
+    """A network whose outputs are of the shape of its inputs."""
+    network = network_args(d, shape, depth)
+    return *network, ("linear", (shape_after(network, shape)[-1], shape[-1], True))
+
+
+def parallel_args(d: Draw, shape: Sequence[int], depth: int = 0) -> Network:
+    """Networks whose outputs are of one shape."""
+    size = d.size()
+    networks = [network_args(d, shape, depth + 1) for _ in range(1 + d.rng.randrange(3))]
+    last = [("linear", (shape_after(n, shape)[-1], size, True)) for n in networks]
+    return tuple(("sequential", (*n, end)) for n, end in zip(networks, last, strict=True))
+
+
+def shape_after(network: Network, shape: Sequence[int]) -> Sequence[int]:
+    """That of the outputs for inputs of this one."""
+    model = made(fdl.sequential, "ours")(*network)
+    return model.apply(model.init(device="meta"), torch.empty(*shape, device="meta")).shape
+
+
+def made(combinator: Callable[..., Any], whose: str) -> Callable[..., Any]:
+    """The combinator of the layers of a network, ours or theirs."""
+    return lambda *network: combinator(*(getattr(LAYERS[k], whose)(*args) for k, args in network))
 
 
 def alike(d: Draw) -> tuple[Tensor, Tensor]:
@@ -319,16 +398,26 @@ def alike(d: Draw) -> tuple[Tensor, Tensor]:
     return d.tensor(*shape), d.tensor(*shape)
 
 
+def network(
+    ours: Callable[..., fdl.Layer],
+    theirs: Callable[..., nn.Module],
+    args: Callable[..., Network],
+) -> LayerCase:
+    """The case of a combinator."""
+    tier = "A" if ours is fdl.sequential else "B"
+    return LayerCase(made(ours, "ours"), made(theirs, "theirs"), args, features, tier)
+
+
+NETWORKS = {"sequential": network_args, "residual": residual_args, "parallel": parallel_args}
 LAYERS = {
-    "linear": LayerCase(fdl.linear, nn.Linear, linear_args),
+    "linear": LayerCase(fdl.linear, nn.Linear, linear_args, features),
     "relu": LayerCase(fdl.relu, nn.ReLU),
     "sigmoid": LayerCase(fdl.sigmoid, nn.Sigmoid),
     "tanh": LayerCase(fdl.tanh, nn.Tanh),
-    "sequential": LayerCase(
-        lambda *network: fdl.sequential(*(LAYERS[name].ours(*args) for name, args in network)),
-        lambda *network: nn.Sequential(*(LAYERS[name].theirs(*args) for name, args in network)),
-        network_args,
-    ),
+    "dropout": LayerCase(fdl.dropout, nn.Dropout, a_probability),
+    "sequential": network(fdl.sequential, nn.Sequential, network_args),
+    "residual": network(fdl.residual, Residual, residual_args),
+    "parallel": network(fdl.parallel, Parallel, parallel_args),
 }
 LOSSES = {"mse": LossCase(fdl.mse, nn.MSELoss, alike)}
 OPTIMIZERS = {"sgd": OptimizerCase(fdl.sgd, torch.optim.SGD)}
@@ -337,39 +426,38 @@ OPTIMIZERS = {"sgd": OptimizerCase(fdl.sgd, torch.optim.SGD)}
 def step_of_network(rng: Random) -> Triples:
     """A step of a network, by the core and by compat."""
     d = Draw(rng)
-    a = d.size()
-    network, seed = network_args(d, a), rng.getrandbits(32)
+    shape = features(d)
+    network, seed = network_args(d, shape), rng.getrandbits(32)
 
-    def modules(network: Any) -> compat.Module:
-        return compat.Sequential(
-            *(
-                modules(args)
-                if name == "sequential"
-                else getattr(compat, LAYERS[name].theirs.__name__)(*args)
-                for name, args in network
-            )
-        )
+    def module(name: str, args: Any) -> compat.Module:
+        if name == "sequential":
+            return compat.Sequential(*(module(*each) for each in args))
+        if name in NETWORKS:
+            return compat.LayerModule(LAYERS[name].ours(*args))
+        return getattr(compat, LAYERS[name].theirs.__name__)(*args)
 
     with default_dtype(d.dtype):
         torch.manual_seed(seed)
         theirs = LAYERS["sequential"].theirs(*network)
         torch.manual_seed(seed)
-        stateful = modules(network)
+        stateful = module("sequential", network)
         torch.manual_seed(seed)
         model = LAYERS["sequential"].ours(*network)
         params = model.init()
 
-    x = d.tensor(*d.batch(), a)
+    x = d.tensor(*shape)
     parameters = dict(theirs.named_parameters())
     names = trained(rng, x, parameters)
     for name, p in parameters.items():
         p.requires_grad_(name in names)
     inputs = [x.detach().requires_grad_(), *(parameters[name] for name in names)]
+    torch.manual_seed(seed)
     outputs = theirs(inputs[0])
     t = d.tensor(*outputs.shape)
     their_loss = nn.MSELoss()(outputs, t)
     their_gx, *their_grads = torch.autograd.grad(their_loss, inputs, retain_graph=True)
-    y, pullback = model.vjp(params, x)
+    generator = (torch.Generator().manual_seed(seed),) if model.draws else ()
+    y, pullback = model.vjp(params, x, *generator)
     loss, loss_pullback = fdl.mse().vjp(y, t)
     grads, gx = pullback(loss_pullback())
     assert gx is not None
@@ -384,6 +472,7 @@ def step_of_network(rng: Random) -> Triples:
     for _ in range(2):  # gradients accumulate
         their_loss.backward(retain_graph=True)
         criterion = compat.MSE()
+        torch.manual_seed(seed)
         yield "compat: loss", criterion(stateful(x), t), their_loss.detach()
         yield "compat: gx", stateful.backward(criterion.backward()), their_gx
     accumulated = dict(zip(parameters, stateful.grads(), strict=True))

@@ -15,10 +15,21 @@ Its Algorithm 1:
 if __name__ == "compat":  # by the link at the root of the repository
     raise ImportError("compat: expected to be imported as functional_dl.compat")
 
-from .layers import LayerModule, Linear, ReLU, Sigmoid, Tanh
+from .layers import Dropout, LayerModule, Linear, ReLU, Sigmoid, Tanh
 from .module import Module
 from .mse import MSE
 from .sequential import Sequential
 from .sgd import SGD
 
-__all__ = ["MSE", "SGD", "LayerModule", "Linear", "Module", "ReLU", "Sequential", "Sigmoid", "Tanh"]
+__all__ = [
+    "MSE",
+    "SGD",
+    "Dropout",
+    "LayerModule",
+    "Linear",
+    "Module",
+    "ReLU",
+    "Sequential",
+    "Sigmoid",
+    "Tanh",
+]

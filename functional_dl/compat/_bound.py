@@ -21,20 +21,21 @@ class Bound:
 
     Attributes:
         is_ours: Whether the library has written the layer and all within.
+        draws: Whether the layer takes a generator.
         sinks: The accumulated gradients, the last layer's first, each with its path in grads.
         repeats: Whether one of them comes several times.
     """
 
     def __init__(self, name: str, layer: fdl.Layer, params: fdl.Params, grads: fdl.Params) -> None:
         self.name, self.layer, self.params, self.grads = name, layer, params, grads
-        self.is_ours, self._maths = _is_ours(layer), unguarded(layer)
+        self.is_ours, self.draws, self._maths = _is_ours(layer), layer.draws, unguarded(layer)
         self.sinks = [*_leaves(grads)][::-1]
         self.repeats = len({id(sink) for _, sink in self.sinks}) < len(self.sinks)
 
-    def vjp(self, x: Tensor, path: str) -> tuple[Tensor, WayBack]:
+    def vjp(self, x: Tensor, path: str, *generator: torch.Generator) -> tuple[Tensor, WayBack]:
         """As fast as it goes; if anything is wrong, it raises, whatever that may be."""
         dtype = x.dtype
-        y, pullback = self._maths(self.params, x)
+        y, pullback = self._maths(self.params, x, *generator)
         if not dtype.is_floating_point or y.dtype is not dtype:
             raise TypeError
         return y, self.way_back(x, y, pullback, path)

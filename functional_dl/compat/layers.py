@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cached_property
 from typing import Any
 
@@ -67,19 +68,23 @@ class LayerModule(Module):
         return self._go_back(gy)
 
     def _vjp(self, x: Any, path: str = "") -> tuple[Any, WayBack]:
+        drawing = self.training and self._bound.draws
+        generator = (torch.default_generator,) if drawing else ()
         try:
-            return self._bound.vjp(x, path)
+            return self._bound.vjp(x, path, *generator)
         except Exception:
-            y, pullback = self._explained(x, at(path, self._called()))
+            y, pullback = self._explained(x, at(path, self._called()), *generator)
             return y, self._bound.way_back(x, y, pullback, path)
 
-    def _explained(self, x: Any, name: str) -> tuple[Tensor, fdl.Pullback]:
+    def _explained(
+        self, x: Any, name: str, *generator: torch.Generator
+    ) -> tuple[Tensor, fdl.Pullback]:
         """As the vjp of the layer, whose errors speak of the module."""
         if call_of(self._layer) and isinstance(x, Tensor) and x.is_floating_point():
             for p in fdl.tree_leaves(self._params):
                 if p.dtype != x.dtype:
                     raise not_like(name, "x", x, p.dtype, x.shape)
-        y, pullback = vjp_named(name, self._layer)(self._params, x)
+        y, pullback = vjp_named(name, self._layer)(self._params, x, *generator)
         if not isinstance(y, Tensor):
             raise not_floating(name, "y", y)
         if x.is_floating_point() and y.dtype != x.dtype:
@@ -102,15 +107,20 @@ class LayerModule(Module):
         return f"LayerModule({self._layer})" if type(self) is LayerModule else super().__repr__()
 
 
+def _made(module: Module, constructor: Callable[..., fdl.Layer], *args: Any) -> fdl.Layer:
+    """The constructor's layer; its errors speak of the module."""
+    try:
+        return constructor(*args)
+    except (TypeError, ValueError) as error:
+        name = type(module).__name__
+        raise type(error)(str(error).replace(constructor.__name__, name, 1)) from None
+
+
 class Linear(LayerModule):
     """Y = X Wᵀ + b, with the parameters [W, b] or [W]: `functional_dl.linear`."""
 
     def __init__(self, in_features: int, out_features: int, bias: bool = True) -> None:
-        try:
-            layer = fdl.linear(in_features, out_features, bias)
-        except ValueError as error:
-            raise ValueError(str(error).replace("linear", "Linear", 1)) from None
-        super().__init__(layer)
+        super().__init__(_made(self, fdl.linear, in_features, out_features, bias))
 
     @property
     def weight(self) -> Tensor:
@@ -126,6 +136,17 @@ class Linear(LayerModule):
         out_features, in_features = self.weight.shape
         bias = self.bias is not None
         return f"{type(self).__name__}({in_features=}, {out_features=}, {bias=})"
+
+
+class Dropout(LayerModule):
+    """Y = X ⊙ M in training: `functional_dl.dropout`."""
+
+    def __init__(self, p: float = 0.5) -> None:
+        super().__init__(_made(self, fdl.dropout, p))
+        self.p = p
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}(p={self.p})"
 
 
 class ReLU(LayerModule):

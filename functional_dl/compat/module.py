@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import cached_property
-from typing import Any
+from typing import Any, Self
 
 import torch
 from torch import Tensor
@@ -28,7 +28,13 @@ class Module:
     own keeps that itself, and stands in one place.
 
     A copy, pickled or deep, has the parameters and gradients, and nothing of the last forward.
+
+    Attributes:
+        training: Whether a module that draws in training, such as Dropout, does so, from torch's
+            global generator.
     """
+
+    training: bool = True
 
     _way_back: Any = None  # of the last forward
 
@@ -99,6 +105,17 @@ class Module:
         refuse_inference_tensors(f"{self._called()}.zero_grad", grads)
         for grad in grads:
             grad.zero_()
+
+    def train(self, mode: bool = True) -> Self:
+        """Sets `training`, in all modules within too."""
+        self.training = mode
+        for module in self._children().values():
+            module.train(mode)
+        return self
+
+    def eval(self) -> Self:
+        """Sets `training` to False, in all modules within too."""
+        return self.train(False)
 
     def state_dict(self) -> dict[str, Tensor]:
         """The parameters under the keys that PyTorch's modules give them, in the same memory.

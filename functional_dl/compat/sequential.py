@@ -45,11 +45,14 @@ class Sequential(Module):
 
     @cached_property
     def _bound(self) -> Bound | None:
-        """All as one layer, if that is all the library's: somebody else's may want autograd."""
+        """All as one layer, if that is all the library's: somebody else's may want autograd.
+
+        But not if some draw, since each can be in another mode.
+        """
         bounds: dict[str, Bound] = {}
         for k, module in self._modules.items():
             bound = None if module._has_own_way else module._bound
-            if not bound or not bound.is_ours:
+            if not bound or not bound.is_ours or bound.draws:
                 return None
             bounds[k] = bound
         return Bound(

@@ -132,7 +132,7 @@ def parallel(*layers: Layer) -> Maths:
 
         ∇X = (fₙ's + …) + f₁'s
 
-    in this order, which is that of autograd.
+    in this order, which is autograd's where X is used once in each.
 
     Args:
         *layers: f₁ to fₙ, at least one; `sequential()` passes X on as it is.

@@ -139,7 +139,8 @@ def test_layers_keep_the_order_of_construction_with_more_than_ten() -> None:
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_init_draws_what_torch_draws(name: str, dtype: torch.dtype) -> None:
     for seed in range(10):
-        args = LAYERS[name].args(Draw(Random(seed), dtype), seed + 1)
+        d = Draw(Random(seed), dtype)
+        args = LAYERS[name].args(d, LAYERS[name].shape(d))
         torch.manual_seed(seed)
         with default_dtype(dtype):
             theirs = dict(LAYERS[name].theirs(*args).state_dict())
