@@ -171,7 +171,7 @@ class _LayerCall(Call):
             call = call_of(f)
             self.shapes[k] = call.shapes if isinstance(call, _LayerCall) else None
         parts = self.layers.values()
-        self.draws = any(f.draws for f in parts) if parts else takes_generator(maths.vjp)
+        self.draws = takes_generator(maths.vjp) and (not parts or any(f.draws for f in parts))
 
     def made(self) -> Layer:
         return Layer(self.init, self.apply, self.vjp)

@@ -59,7 +59,7 @@ def sequential(*layers: Layer) -> Maths:
                 grads[k], gx = pullback_of_f(gx, wrt_input=wrt_x)
                 if not wrt_x:
                     return grads, None  # nothing before has params
-                if gx is None or gx.shape != shape:
+                if gx is None or gx.shape != shape or gx.dtype is not dtype:
                     from_layer = f"the cotangent from layer {k}"
                     raise not_like("sequential", from_layer, gx, dtype, shape)
             return grads, gx if wrt_input else None
@@ -175,7 +175,7 @@ def parallel(*layers: Layer) -> Maths:
             for k, pullback_of_f in reversed(pullbacks.items()):
                 grads[k], part = pullback_of_f(gy, wrt_input=wrt_input)
                 if wrt_input:
-                    if part is None or part.shape != x.shape:
+                    if part is None or part.shape != x.shape or part.dtype is not x.dtype:
                         from_layer = f"the cotangent from layer {k}"
                         raise not_like("parallel", from_layer, part, x.dtype, x.shape)
                     gx = part if gx is None else gx + part

@@ -67,7 +67,7 @@ def test_every_layer_is_the_same_as_a_module(name: str) -> None:
         grads, gx = pullback(y)
         for wrap in (lambda m: m, Sequential):
             torch.manual_seed(0)
-            model = wrap(LayerModule(layer))
+            model = wrap(LayerModule(layer)).eval()
             assert same_bits(model(x), y)
             assert same_bits(model.backward(y), gx)
             expected = fdl.to_state_dict(grads).values()

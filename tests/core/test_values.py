@@ -81,6 +81,34 @@ def test_sequential_chains_and_keys_by_position() -> None:
     assert_equal(gx, tensor([[0.0, 0.0], [2.0, 2.0]]))
 
 
+def test_residual_adds_its_input_and_the_cotangent() -> None:
+    f = fdl.residual(fdl.linear(1, 1), fdl.relu())
+    params = {"0": {"weight": tensor([[3.0]]), "bias": tensor([-4.0])}, "1": {}}
+    y, pullback = f.vjp(params, tensor([[1.0], [2.0]]))
+    grads, gx = pullback(tensor([[10.0], [20.0]]))
+    assert_equal(y, tensor([[1.0], [4.0]]))
+    assert_equal(grads, {"0": {"weight": tensor([[40.0]]), "bias": tensor([20.0])}, "1": {}})
+    assert_equal(gx, tensor([[10.0], [80.0]]))
+    assert_equal(pullback(tensor([[10.0], [20.0]]), wrt_input=False), (grads, None))
+
+
+def test_parallel_adds_outputs_and_cotangents() -> None:
+    f = fdl.parallel(fdl.relu(), fdl.sequential(), fdl.linear(1, 1, bias=False))
+    y, pullback = f.vjp({"0": {}, "1": {}, "2": {"weight": tensor([[3.0]])}}, tensor([[-1.0]]))
+    grads, gx = pullback(tensor([[2.0]]))
+    assert_equal(y, tensor([[-4.0]]))
+    assert_equal(grads, {"0": {}, "1": {}, "2": {"weight": tensor([[-2.0]])}})
+    assert_equal(gx, tensor([[8.0]]))
+
+
+def test_dropout() -> None:
+    generator = torch.Generator().manual_seed(2)
+    y, pullback = fdl.dropout(0.75).vjp({}, tensor([1.0, 2.0, 3.0, 5.0]), generator)
+    mask = y / tensor([1.0, 2.0, 3.0, 5.0])
+    assert_equal(mask.unique(), tensor([0.0, 4.0]))
+    assert_equal(pullback(tensor([1.0, 1.0, 1.0, 1.0]))[1], mask)
+
+
 def test_value_and_grad() -> None:
     model = fdl.linear(1, 1, bias=False)
     params = {"weight": tensor([[3.0]])}

@@ -1,0 +1,184 @@
+"""Layers draw in training only, and from nothing but the generator that they are handed."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+import functional_dl as fdl
+from cases import Parallel, Residual, same_bits, same_trees
+from functional_dl import compat
+
+X, T = torch.randn(6, 4, generator=torch.Generator().manual_seed(0)), torch.zeros(6, 2)
+MODEL = fdl.sequential(
+    fdl.linear(4, 4),
+    fdl.dropout(0.3),
+    fdl.residual(fdl.tanh(), fdl.dropout(0.5), fdl.linear(4, 4)),
+    fdl.parallel(fdl.dropout(0.2), fdl.sequential(fdl.relu(), fdl.dropout(0.6))),
+    fdl.linear(4, 2),
+)
+THEIRS = nn.Sequential(
+    nn.Linear(4, 4),
+    nn.Dropout(0.3),
+    Residual(nn.Tanh(), nn.Dropout(0.5), nn.Linear(4, 4)),
+    Parallel(nn.Dropout(0.2), nn.Sequential(nn.ReLU(), nn.Dropout(0.6))),
+    nn.Linear(4, 2),
+)
+PARAMS = fdl.from_state_dict(MODEL, THEIRS.state_dict())
+F = fdl.value_and_grad(MODEL, fdl.mse())
+
+
+def seeded(seed: int = 1) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def test_a_network_draws_what_pytorchs_draws_in_training() -> None:
+    torch.manual_seed(1)
+    their_loss = nn.functional.mse_loss(THEIRS.train()(X), T)
+    their_grads = torch.autograd.grad(their_loss, [*THEIRS.parameters()])
+    loss, grads = F(PARAMS, X, T, seeded())
+    assert same_bits(loss, their_loss.detach())
+    assert same_trees(fdl.tree_leaves(grads), [*their_grads])
+
+
+def test_without_a_generator_nothing_is_drawn_and_dropout_passes_on() -> None:
+    state = torch.get_rng_state()
+    y, pullback = MODEL.vjp(PARAMS, X)
+    assert same_bits(y, THEIRS.eval()(X).detach())
+    assert same_bits(MODEL.apply(PARAMS, X), y)
+    pullback(y)
+    assert torch.equal(torch.get_rng_state(), state)
+    dropped, back = fdl.dropout(0.5).vjp({}, X)
+    assert dropped is X
+    assert back(X)[1] is X
+
+
+def test_the_same_generator_goes_on_and_a_seed_repeats() -> None:
+    generator = seeded()
+    first, second = (F(PARAMS, X, T, generator) for _ in range(2))
+    assert same_trees(F(PARAMS, X, T, seeded()), first)
+    assert not same_bits(first[0], second[0])
+
+
+def test_a_pullback_goes_back_through_what_its_forward_drew() -> None:
+    y, pullback = MODEL.vjp(PARAMS, X, seeded())
+    first = pullback(y)
+    MODEL.vjp(PARAMS, X, seeded(2))[1](y)
+    assert same_trees(pullback(y), first)
+
+
+def test_value_and_update_draws_what_value_and_grad_draws() -> None:
+    loss, grads = F(PARAMS, X, T, seeded())
+    update = fdl.value_and_update(MODEL, fdl.mse(), lambda p, g: fdl.sgd(p, g, 0.1))
+    assert same_trees(update(PARAMS, X, T, seeded()), (loss, fdl.sgd(PARAMS, grads, 0.1)))
+
+
+def test_what_is_kept_is_scaled_and_what_is_dropped_is_zero() -> None:
+    y, pullback = fdl.dropout(0.75).vjp({}, torch.ones(1000), seeded())
+    assert y.unique().tolist() == [0.0, 4.0]
+    assert 150 < int((y > 0).sum()) < 350  # a thousand draws, 7 standard deviations off at most
+    assert torch.equal(pullback(torch.full((1000,), 0.5))[1], y / 2)
+
+
+@pytest.mark.parametrize("p", [0, 0.0, 0.5])
+def test_no_number_is_drawn_for_what_drops_nothing(p: float) -> None:
+    x = torch.ones(5 if p == 0 else 0)
+    generator = seeded()
+    before = generator.get_state()
+    y, _ = fdl.dropout(p).vjp({}, x, generator)
+    assert torch.equal(y, x)
+    assert torch.equal(generator.get_state(), before)
+
+
+def test_torchs_global_generator_stands_for_itself() -> None:
+    torch.manual_seed(1)
+    ours = F(PARAMS, X, T, torch.default_generator)
+    assert same_trees(ours, F(PARAMS, X, T, seeded()))
+
+
+@pytest.mark.builds
+def test_a_step_that_draws_compiles_as_one_graph() -> None:
+    def step(params: fdl.Params, x: Tensor) -> Any:
+        return F(params, x, T, torch.default_generator)
+
+    torch.compiler.reset()
+    compiled = torch.compile(step, fullgraph=True, backend="aot_eager")
+    first, second = (compiled(PARAMS, X)[0] for _ in range(2))
+    torch.manual_seed(1)
+    again = compiled(PARAMS, X)
+    torch.manual_seed(1)
+    # Compiled, sums come in another order: torch's own tolerance for float32.
+    torch.testing.assert_close(again, step(PARAMS, X))
+    assert not torch.equal(first, second)
+
+
+def test_members_draw_each_their_own_under_vmap() -> None:
+    def one(x: Tensor) -> Tensor:
+        return fdl.dropout(0.5).vjp({}, x, generator)[0]
+
+    generator = seeded()
+    together = torch.vmap(one, randomness="different")(torch.ones(64, 8))
+    assert len({tuple(row) for row in together.tolist()}) > 32
+
+
+def test_a_scan_goes_on_drawing() -> None:
+    def step(carry: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
+        return carry, fdl.dropout(0.5).vjp({}, x, generator)[0]
+
+    generator = seeded()
+    ys = fdl.scan(step, torch.zeros(()), torch.ones(3, 8))[1]
+    generator = seeded()
+    assert torch.equal(ys, torch.stack([step(X, torch.ones(8))[1] for _ in range(3)]))
+
+
+@pytest.mark.refuses
+@pytest.mark.parametrize(
+    ("what", "message"),
+    [
+        (lambda g: fdl.tanh().vjp({}, X, g), "tanh: expected no generator, since nothing draws"),
+        (
+            lambda g: fdl.value_and_grad(fdl.tanh(), fdl.mse())({}, X, X, g),
+            "value_and_grad: expected no generator, since no layer draws",
+        ),
+        (
+            lambda g: fdl.value_and_update(fdl.tanh(), fdl.mse(), lambda p, g: p)({}, X, X, g),
+            "value_and_update: expected no generator, since no layer draws",
+        ),
+        (lambda g: MODEL.vjp(PARAMS, X, 1), "sequential: expected generator to be a torch.Gen"),
+        (lambda g: fdl.dropout("a"), "dropout: expected p to be a number, got 'a'"),
+        (lambda g: compat.Dropout("a"), "Dropout: expected p to be a number, got 'a'"),
+    ],
+)
+def test_a_generator_where_nothing_draws_and_what_is_none_are_refused(
+    what: Callable[[torch.Generator], object], message: str
+) -> None:
+    generator = seeded()
+    before = generator.get_state()
+    with pytest.raises(TypeError, match=f"^{message}"):
+        what(generator)
+    assert torch.equal(generator.get_state(), before)
+
+
+@pytest.mark.parametrize("p", [-0.1, 1, 1.0, torch.nan])
+def test_a_probability_is_at_least_0_and_less_than_1(p: float) -> None:
+    with pytest.raises(ValueError, match=r"dropout: expected p in \[0, 1\), got"):
+        fdl.dropout(p)
+
+
+def test_a_module_draws_in_training_alone() -> None:
+    ours = compat.Sequential(
+        compat.Linear(4, 4), compat.Dropout(0.5), compat.Sequential(compat.Dropout(0.3))
+    )
+    theirs = nn.Sequential(nn.Linear(4, 4), nn.Dropout(0.5), nn.Sequential(nn.Dropout(0.3)))
+    theirs.load_state_dict(ours.state_dict())
+    for train in (lambda m: m, lambda m: m.eval(), lambda m: m.train()):
+        outputs = []
+        for model in (train(ours), train(theirs)):
+            torch.manual_seed(1)
+            outputs.append(model(X))
+        assert same_bits(outputs[0], outputs[1].detach())
+    ours[1].eval()
+    assert (ours[1].training, ours[2].training) == (False, True)
+    assert repr(ours[1]) == "Dropout(p=0.5)"
