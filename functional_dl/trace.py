@@ -53,11 +53,12 @@ def trace(step: Callable[..., R_co], *example: Any) -> Traced[R_co]:
     outside stays as it is now: which tensors these are, and what numbers.
 
     Args:
-        step: A pure function of trees of tensors and numbers, such as one of params and a batch,
-            that looks at no tensor's values.
-        *example: Its arguments. Others are like them if they have the same keys in the same order,
-            shapes, strides, dtypes and numbers, and the same devices if step asks for these; and
-            if inference_mode, no_grad, autocast and the default dtype are as they are now.
+        step: A pure function, such as one of params and a batch, that looks at no tensor's values;
+            it may draw from a generator.
+        *example: Its arguments: trees of tensors, numbers and generators. Others are like them if
+            they have the same keys in the same order, shapes, strides, dtypes and numbers, and the
+            same devices if step asks for these; and if inference_mode, no_grad, autocast and the
+            default dtype are as they are now.
 
     Returns:
         The function. Its attribute `code` is what it does; `fallbacks` counts the calls that went
@@ -67,7 +68,7 @@ def trace(step: Callable[..., R_co], *example: Any) -> Traced[R_co]:
     Raises:
         ValueError: step looks at values, changes a part of a tensor, a mode or the random state,
             can't be written as Python, or doesn't give the same each time.
-        TypeError: The example holds something else than tensors and numbers.
+        TypeError: The example holds something else than tensors, numbers and generators.
 
     Example:
         >>> print(trace(lambda x: x.exp() * 2, torch.ones(3)).code)
@@ -83,8 +84,10 @@ def trace(step: Callable[..., R_co], *example: Any) -> Traced[R_co]:
             return f(*args), args
 
     for leaf in tree_leaves(example):
-        if type(leaf) not in _NUMBERS and getattr(leaf, "layout", None) is not torch.strided:
-            raise TypeError(f"trace: expected an example of tensors and numbers, got {leaf!r}")
+        known = type(leaf) in (*_NUMBERS, torch.Generator)
+        if not known and getattr(leaf, "layout", None) is not torch.strided:
+            expected = "an example of tensors, numbers and generators"
+            raise TypeError(f"trace: expected {expected}, got {leaf!r}")
     expected = [(_same_values, run(step, _same_values))]
     with suppress(Exception):  # there may be no other values that step takes
         expected.append((_other_values, run(step, _other_values)))
@@ -175,13 +178,16 @@ class _Conditions:
         """Adds conditions."""
         self.all.append((what, " and ".join(conditions)))
 
-    def like(self, tree: Any, name: str, item: str, path: str) -> Iterator[tuple[Tensor, str, str]]:
-        """Adds that the item is like the tree; gives the tensors, with their names and paths."""
+    def like(self, tree: Any, name: str, item: str, path: str) -> Iterator[tuple[Any, str, str]]:
+        """Adds that the item is like the tree; gives tensors and generators, their names, paths."""
         same = [f"type({name} := {item}) is {self.constant(type(tree))}"]
         if isinstance(tree, Tensor):
             layout = f"({name} := {item}).shape == {tuple(tree.shape)}"
             same = [layout, f"{name}.stride() == {tree.stride()}"]
             same.append(f"{name}.dtype is {self.constant(tree.dtype)}")
+            yield tree, name, path
+        elif isinstance(tree, torch.Generator):
+            same.append(f"{name}.device == {self.constant(tree.device)}")
             yield tree, name, path
         elif isinstance(tree, dict):
             same.append(f"[*{name}] == {self.constant([*tree])}" if tree else f"not {name}")
@@ -250,6 +256,8 @@ class _Recorder(TorchFunctionMode):
         if self.refused:
             raise ValueError(self.refused) from cause
         for leaf, name, path in leaves if self.asked else ():
+            if isinstance(leaf, torch.Generator):
+                continue
             inference = leaf.is_inference() or self.inference
             told = {"device": leaf.device, "requires_grad": False, "is_inference()": inference}
             same = (f"{name}.{k} == {self.conditions.constant(told[k])}" for k in self.asked)
@@ -259,15 +267,15 @@ class _Recorder(TorchFunctionMode):
         """Keeps the first thing that is wrong, since step might catch it."""
         self.refused = self.refused or f"trace: expected {expected}"
 
-    def input(self, value: Tensor, operand: str, hint: str) -> None:
-        """Makes a tensor an input of the graph, where this operand goes to."""
+    def input(self, value: Any, operand: str, hint: str) -> None:
+        """Makes a tensor or a generator an input of the graph, where this operand goes to."""
         node = self.graph.placeholder(hint)
         node.target = node.name  # which is no other's
         self.nodes[id(value)], self.operands[node.name] = (value, node), operand
 
     def node(self, value: Any) -> Any:
         """What stands for it in the graph."""
-        if not isinstance(value, Tensor):
+        if not isinstance(value, (Tensor, torch.Generator)):
             return value
         if id(value) not in self.nodes:  # it was there before
             if isinstance(value, FakeTensor):
@@ -275,6 +283,8 @@ class _Recorder(TorchFunctionMode):
                     "operations that it can see, got a tensor that others made, such as those of "
                     "torch.jit or torch.func; trace what is within: torch.vmap(trace(step))"
                 )
+            if isinstance(value, torch.Generator) and value is not torch.default_generator:
+                self.refuse("generators to be arguments, got one that step has itself")
             with self.graph.inserting_after(self.first):
                 self.input(value, self.conditions.constant(value), "constant")
         return self.nodes[id(value)][1]
@@ -314,6 +324,8 @@ class _Recorder(TorchFunctionMode):
 
 def _without_values(leaf: Any) -> Any:
     """A tensor of the same layout that is no other's, made within FakeTensorMode."""
+    if isinstance(leaf, torch.Generator):
+        return leaf.clone_state()
     if not isinstance(leaf, Tensor):
         return leaf
     # In inference mode, an ordinary tensor: only what step makes is then an inference tensor.
@@ -323,6 +335,8 @@ def _without_values(leaf: Any) -> Any:
 
 def _copied(leaf: Any, values: Callable[[Tensor], Tensor]) -> Any:
     """A tensor of the same layout, whose memory has values(memory of the leaf)."""
+    if isinstance(leaf, torch.Generator):
+        return leaf.clone_state()
     if not isinstance(leaf, Tensor):
         return leaf
     with torch.inference_mode(leaf.is_inference()):
@@ -350,6 +364,8 @@ def _agree(a: Any, b: Any) -> bool:
         layouts = [(t.shape, t.stride(), t.dtype, t.device) for t in (a, b)]
         bits = [torch.cat([t.detach().flatten()]).view(torch.uint8) for t in (a, b)]
         return layouts[0] == layouts[1] and torch.equal(*bits)
+    if isinstance(a, torch.Generator):
+        return torch.equal(a.get_state(), b.get_state())
     if isinstance(a, dict):
         return [*a] == [*b] and all(map(_agree, a.values(), b.values()))
     if isinstance(a, (list, tuple)):

@@ -182,3 +182,63 @@ def test_a_module_draws_in_training_alone() -> None:
     ours[1].eval()
     assert (ours[1].training, ours[2].training) == (False, True)
     assert repr(ours[1]) == "Dropout(p=0.5)"
+
+
+class TestTraced:
+    """A step that takes a generator, and one that has one."""
+
+    def test_a_generator_is_an_argument_like_others(self) -> None:
+        traced = fdl.trace(F, PARAMS, X, T, example := seeded())
+        assert torch.equal(example.get_state(), seeded().get_state())
+        ours, theirs = seeded(5), seeded(5)
+        for _ in range(2):
+            assert same_trees(traced(PARAMS, X, T, ours), F(PARAMS, X, T, theirs))
+        assert torch.equal(ours.get_state(), theirs.get_state())
+        assert traced.fallbacks == 0
+        assert "generator = " in traced.code
+
+    def test_the_global_one_goes_on_drawing_where_the_step_has_it_itself(self) -> None:
+        def step(x: Tensor) -> Any:
+            return x + torch.rand(6, 4, generator=torch.default_generator)
+
+        traced = fdl.trace(step, X)
+        torch.manual_seed(3)
+        first = traced(X), traced(X)
+        torch.manual_seed(3)
+        assert same_trees((step(X), step(X)), first)
+
+    def test_any_other_has_to_be_an_argument(self) -> None:
+        own = seeded()
+        with pytest.raises(ValueError, match="trace: expected generators to be arguments, got one"):
+            fdl.trace(lambda x: fdl.dropout(0.5).vjp({}, x, own)[0], X)
+
+    def test_two_are_told_apart_and_one_may_be_both(self) -> None:
+        def step(x: Tensor, a: torch.Generator, b: torch.Generator) -> Any:
+            return [fdl.dropout(0.5).vjp({}, x, g)[0] for g in (a, b, a)]
+
+        one = seeded(1)
+        traced = fdl.trace(step, X, one, one)
+        for seeds in ((1, 2), (7,)):
+            ours, theirs = ([seeded(n) for n in seeds] for _ in range(2))
+            same = traced(X, ours[0], ours[-1]), step(X, theirs[0], theirs[-1])
+            assert same_trees(*same)
+        assert traced.fallbacks == 0
+
+    def test_without_one_the_step_itself_is_called(self) -> None:
+        traced = fdl.trace(F, PARAMS, X, T, seeded())
+        assert same_trees(traced(PARAMS, X, T, None), F(PARAMS, X, T))
+        assert traced.why == "expected args[3] as in the example"
+
+    def test_what_fails_after_it_has_drawn_is_raised_and_not_done_again(self) -> None:
+        def step(x: Tensor, generator: torch.Generator) -> Tensor:
+            y = fdl.dropout(0.5).vjp({}, x, generator)[0]
+            return y + 0 * weights
+
+        weights = torch.ones(6, 4)
+        traced = fdl.trace(step, X, seeded())
+        weights.resize_(3, 3)
+        generator, once = seeded(), seeded()
+        with pytest.raises(RuntimeError, match="must match the size"):
+            traced(X, generator)
+        fdl.dropout(0.5).vjp({}, X, once)
+        assert torch.equal(generator.get_state(), once.get_state())

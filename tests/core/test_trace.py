@@ -358,7 +358,7 @@ def test_refuses_a_step_that_operations_on_tensors_are_not_all_of(what: str) -> 
 
 @pytest.mark.parametrize("leaf", [object(), ones(2).to_sparse(), ones(2).numpy()])
 def test_refuses_an_example_of_other_things(leaf: Any) -> None:
-    with pytest.raises(TypeError, match=r"^trace: expected an example of tensors and numbers, got"):
+    with pytest.raises(TypeError, match=r"^trace: expected an example of tensors, numbers and gen"):
         fdl.trace(lambda x: x, {"x": leaf})
 
 
@@ -416,9 +416,6 @@ def test_what_cannot_be_written_fails_at_once() -> None:
     nowhere.__module__, nowhere.__qualname__ = "torch", "nowhere"
     with pytest.raises(ValueError, match=r"^trace: expected what can be written as .*nowhere"):
         fdl.trace(nowhere, ones(2))
-    generator = torch.Generator()
-    with pytest.raises(ValueError, match=r"^trace: expected what can be written as .*Syntax"):
-        fdl.trace(lambda x: x + torch.rand(2, generator=generator), ones(2))
 
 
 def test_a_tensor_that_the_example_has_twice_may_be_two() -> None:
