@@ -60,7 +60,8 @@ def from_state_dict(model: Layer, state_dict: Mapping[str, Tensor]) -> Params:
 
     Args:
         model: Says which keys and shapes there are.
-        state_dict: The tensors, of any floating dtype and device.
+        state_dict: The tensors, of any floating dtype and device; or those of many networks, each
+            stacked along a first axis, as `torch.func.stack_module_state` does.
 
     Returns:
         Nested dicts of those tensors, detached, in the same memory: an optimizer that goes on to
@@ -84,7 +85,9 @@ def params_from(name: str, model: Layer, state_dict: Mapping[str, Tensor]) -> Pa
     with torch.random.fork_rng(devices=[]):  # so that no random number is used up
         like = model.init(device="meta")
     shapes = {k: tuple(p.shape) for k, p in to_state_dict(like).items()}
-    if wrong := faults(shapes, state_dict):
+    n = getattr(next(iter(state_dict.values()), None), "shape", ())[:1]
+    of_many = {k: (*n, *shape) for k, shape in shapes.items()}
+    if faults(of_many, state_dict) and (wrong := faults(shapes, state_dict)):
         raise ValueError(f"{name}: expected what fits the model, got " + "; ".join(wrong.values()))
     refuse_tied(name, state_dict)
 

@@ -49,6 +49,22 @@ def test_what_is_loaded_and_saved_is_detached_and_shares_memory() -> None:
     assert flat["weight"].data_ptr() == module.weight.data_ptr()
 
 
+def test_many_networks_that_torch_func_has_stacked_are_loaded_as_they_are() -> None:
+    def made() -> nn.Module:
+        return nn.Sequential(nn.Linear(2, 3), nn.Tanh(), nn.Linear(3, 3, bias=False))
+
+    model = fdl.sequential(fdl.linear(2, 3), fdl.tanh(), fdl.linear(3, 3, bias=False))
+    for n in (1, 2, 3):
+        modules = [made() for _ in range(n)]
+        stacked, _ = torch.func.stack_module_state(modules)
+        params = fdl.from_state_dict(model, stacked)
+        each = [fdl.from_state_dict(model, m.state_dict()) for m in modules]
+        assert same_trees(params, fdl.stack(each))
+    stacked["0.bias"] = stacked["0.bias"][:2]
+    with pytest.raises(ValueError, match="got '0.weight' of shape .3, 3, 2., not .3, 2.; '0.bias'"):
+        fdl.from_state_dict(model, stacked)
+
+
 def test_loading_and_summary_draw_no_random_number() -> None:
     def users() -> fdl.Layer:
         def init(generator: Any = None, *, dtype: Any = None, device: Any = None) -> fdl.Params:
