@@ -61,7 +61,7 @@ def test_many_networks_that_torch_func_has_stacked_are_loaded_as_they_are() -> N
         each = [fdl.from_state_dict(model, m.state_dict()) for m in modules]
         assert same_trees(params, fdl.stack(each))
     stacked["0.bias"] = stacked["0.bias"][:2]
-    with pytest.raises(ValueError, match="got '0.weight' of shape .3, 3, 2., not .3, 2.; '0.bias'"):
+    with pytest.raises(ValueError, match=r"got '0.weight' of shape .3, 3, 2., not .3, 2.; '0.bias'"):
         fdl.from_state_dict(model, stacked)
 
 
