@@ -55,11 +55,12 @@ def flattened(name: str, params: Params) -> dict[str, Tensor]:
     return flat
 
 
-def from_state_dict(model: Layer, state_dict: Mapping[str, Tensor]) -> Params:
+def from_state_dict(model: Layer | Params, state_dict: Mapping[str, Tensor]) -> Params:
     """The params of model from what `state_dict` of PyTorch's gives for the same architecture.
 
     Args:
-        model: Says which keys and shapes there are.
+        model: Says which keys and shapes there are; so do nested dicts of tensors, such as
+            {"params": params, "state": state}, of a checkpoint.
         state_dict: The tensors, of any floating dtype and device; or those of many networks, each
             stacked along a first axis, as `torch.func.stack_module_state` does.
 
@@ -71,42 +72,53 @@ def from_state_dict(model: Layer, state_dict: Mapping[str, Tensor]) -> Params:
         ValueError: state_dict doesn't fit; the message lists every key that is missing, surplus or
             of another shape. Or two of its tensors are one, as where weights are tied, which a step
             would make two.
-        TypeError: model is no Layer, or state_dict no mapping.
+        TypeError: model is neither, or state_dict no mapping.
     """
     return params_from("from_state_dict", model, state_dict)
 
 
-def params_from(name: str, model: Layer, state_dict: Mapping[str, Tensor]) -> Params:
+def params_from(name: str, model: Layer | Params, state_dict: Mapping[str, Tensor]) -> Params:
     """As `from_state_dict`; errors are in this name."""
-    if not isinstance(model, Layer):
+    if not isinstance(model, (Layer, dict)):
         raise not_a(name, "model", model, "a Layer, such as sequential(...)")
     if not isinstance(state_dict, Mapping):
         raise not_a(name, "state_dict", state_dict, "a dict")
-    with torch.random.fork_rng(devices=[]):  # so that no random number is used up
-        like = model.init(device="meta")
-    shapes = {k: tuple(p.shape) for k, p in to_state_dict(like).items()}
+    like = model
+    if isinstance(like, Layer):
+        with torch.random.fork_rng(devices=[]):  # so that no random number is used up
+            like = like.init(device="meta")
+    one = flattened(name, like)
     n = getattr(next(iter(state_dict.values()), None), "shape", ())[:1]
-    of_many = {k: (*n, *shape) for k, shape in shapes.items()}
-    if faults(of_many, state_dict) and (wrong := faults(shapes, state_dict)):
+    many = {k: p.new_empty((*n, *p.shape), device="meta") for k, p in one.items()}
+    if faults(many, state_dict) and (wrong := faults(one, state_dict)):
         raise ValueError(f"{name}: expected what fits the model, got " + "; ".join(wrong.values()))
     refuse_tied(name, state_dict)
 
-    leaves = iter(shapes)  # in the order of like's
+    leaves = iter(one)  # in the order of like's
     return tree_map(lambda _: state_dict[next(leaves)].detach(), like)
 
 
-def faults(
-    shapes: Mapping[str, tuple[int, ...]], state_dict: Mapping[str, Tensor]
-) -> dict[str, str]:
-    """What is wrong under which key with tensors that are to be of these shapes."""
-    wrong = {k: f"missing {k!r} of shape {shapes[k]}" for k in shapes if k not in state_dict}
+def faults(like: Mapping[str, Tensor], state_dict: Mapping[str, Tensor]) -> dict[str, str]:
+    """What is wrong under which key with tensors that are to be like these, of any floating dtype.
+
+    What isn't floating must be of the same dtype.
+    """
+    wrong = {
+        k: f"missing {k!r} of shape {tuple(p.shape)}"
+        for k, p in like.items()
+        if k not in state_dict
+    }
     for k, p in state_dict.items():
-        if k not in shapes:
+        if k not in like:
             wrong[k] = f"surplus {k!r}"
-        elif not isinstance(p, Tensor) or not p.is_floating_point():
-            wrong[k] = f"{k!r} is no floating tensor"
-        elif p.shape != shapes[k]:
-            wrong[k] = f"{k!r} of shape {tuple(p.shape)}, not {shapes[k]}"
+            continue
+        dtype, shape = like[k].dtype, tuple(like[k].shape)
+        floating = isinstance(p, Tensor) and p.is_floating_point() and dtype.is_floating_point
+        if not floating and getattr(p, "dtype", None) != dtype:
+            kind = "floating" if dtype.is_floating_point else str(dtype)
+            wrong[k] = f"{k!r} is no {kind} tensor"
+        elif p.shape != shape:
+            wrong[k] = f"{k!r} of shape {tuple(p.shape)}, not {shape}"
     return wrong
 
 

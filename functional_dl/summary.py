@@ -1,5 +1,6 @@
 """What a model consists of."""
 
+from functional_dl._errors import not_a
 from functional_dl.contract import Layer, Params, name_of
 from functional_dl.state_dict import flattened, params_from, to_state_dict
 
@@ -19,7 +20,10 @@ def summary(model: Layer, params: Params, tablefmt: str = "simple") -> str:
 
     Raises:
         ValueError: The params don't fit the model; the message lists every leaf that doesn't.
+        TypeError: model is no Layer.
     """
+    if not isinstance(model, Layer):
+        raise not_a("summary", "model", model, "a Layer, such as sequential(...)")
     params_from("summary", model, flattened("summary", params))
     rows = [HEAD, *_rows("", model, params), ("total", "", "", *_size(params))]
     try:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import cached_property
-from typing import Any, Self
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -106,14 +106,14 @@ class Module:
         for grad in grads:
             grad.zero_()
 
-    def train(self, mode: bool = True) -> Self:
+    def train(self, mode: bool = True) -> Module:
         """Sets `training`, in all modules within too."""
         self.training = mode
         for module in self._children().values():
             module.train(mode)
         return self
 
-    def eval(self) -> Self:
+    def eval(self) -> Module:
         """Sets `training` to False, in all modules within too."""
         return self.train(False)
 
@@ -144,7 +144,7 @@ class Module:
         name = f"{self._called()}.load_state_dict"
         own = self.state_dict()
         self._refuse_incomplete(own)
-        wrong = faults({k: tuple(p.shape) for k, p in own.items()}, state_dict)
+        wrong = faults(own, state_dict)
         new = {k: state_dict[k].detach().to(p, copy=True) for k, p in own.items() if k not in wrong}
         first: dict[Any, str] = {}
         for k, p in new.items():
