@@ -7,9 +7,10 @@ annotations at every call; what cannot run so is left out.
 import os
 from collections.abc import Iterator
 from contextlib import suppress
+from copy import copy
 from functools import cache, partial
 from pathlib import Path
-from types import SimpleNamespace
+from typing import Any
 
 import hypothesis
 import pytest
@@ -64,10 +65,17 @@ def threads(request: pytest.FixtureRequest) -> Iterator[int]:
 def quick_exports() -> None:
     """Keeps onnxscript's translations, which torch.onnx reads anew for half of each export."""
     with suppress(ImportError, AttributeError):  # elsewhere in another torch: exports are slower
-        from torch.onnx._internal.exporter import _registration
+        from torch.onnx._internal.exporter._registration import ONNXRegistry
 
-        read = cache(_registration.onnxscript_apis.get_torchlib_ops)
-        _registration.onnxscript_apis = SimpleNamespace(get_torchlib_ops=read)
+        read = cache(ONNXRegistry.from_torchlib)
+
+        def own(**how: Any) -> ONNXRegistry:
+            """A registry that an export may add to."""
+            registry = copy(read(**how))
+            registry.functions = {target: [*metas] for target, metas in registry.functions.items()}
+            return registry
+
+        ONNXRegistry.from_torchlib = staticmethod(own)
 
 
 @pytest.fixture(scope="session")
