@@ -5,16 +5,17 @@ annotations at every call; what cannot run so is left out.
 """
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from copy import copy
 from functools import cache, partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import hypothesis
 import pytest
 import torch
+from filelock import FileLock
 
 register = partial(hypothesis.settings.register_profile, deadline=None)
 register("local", max_examples=25)
@@ -83,3 +84,18 @@ def folder_of_all_workers(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A temporary folder of this run of pytest, which its workers have in common."""
     folder = tmp_path_factory.getbasetemp()
     return folder.parent if "PYTEST_XDIST_WORKER" in os.environ else folder
+
+
+@pytest.fixture(scope="session")
+def export_once(folder_of_all_workers: Path, quick_exports: None) -> Callable[..., Path]:
+    """Exports a network of the report, its step or the whole training, once for all tests."""
+    from exported.files import write  # not above: jaxtyping is to see functional_dl imported
+
+    def export(network: Any, loop: Literal["steps"] | None = None) -> Path:
+        file = folder_of_all_workers / f"{network}-{loop or 'step'}.onnx"
+        with FileLock(f"{file}.lock"):
+            if not file.exists():
+                write(network, file, loop)
+        return file
+
+    return export

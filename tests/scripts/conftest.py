@@ -3,6 +3,7 @@
 import io
 import os
 import pickle
+import shutil
 import signal
 import subprocess
 import sys
@@ -11,12 +12,16 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 import torch
 
 import cli
+import page
+from exported import files
+from racing import runtimes
+from report.experiment import Network
 
 SCRIPTS = Path(__file__).parents[2] / "scripts"
 DEFAULT_SIGINT = (
@@ -123,3 +128,16 @@ def one_process(monkeypatch: pytest.MonkeyPatch) -> None:
         yield SimpleNamespace(submit=submit)
 
     monkeypatch.setattr(cli, "other_process", this_process)
+
+
+@pytest.fixture(scope="module")
+def exported_once(export_once: Callable[..., Path]) -> Iterator[None]:
+    """Spares scripts the exports that other tests have made."""
+
+    def write(network: Network, file: Path, loop: Literal["steps"] | None = None) -> None:
+        shutil.copy(export_once(network, loop), file)
+
+    with pytest.MonkeyPatch.context() as patch:
+        for module in (files, page, runtimes):
+            patch.setattr(module, "write", write)
+        yield

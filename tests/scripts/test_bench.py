@@ -39,7 +39,7 @@ EAGER = [c for c in CONTESTANTS if c not in SLOW]
 
 @pytest.mark.parametrize("network", NETWORKS, ids=str)
 @pytest.mark.parametrize("contestant", EAGER, ids=lambda c: c.name)
-@pytest.mark.usefixtures("quick_exports")
+@pytest.mark.usefixtures("exported_once")
 def test_a_contestant_trains_as_pytorch_does(network: Network, contestant: Contestant) -> None:
     theirs = start(on_report(PYTORCH, network, 5))()
     ours = start(on_report(contestant, network, 5))()
