@@ -14,7 +14,6 @@ from typing import Any, Literal
 
 import hypothesis
 import pytest
-import torch
 from filelock import FileLock
 
 register = partial(hypothesis.settings.register_profile, deadline=None)
@@ -37,6 +36,9 @@ UNCHECKED = {
     "refuses": "expects our errors for what annotations rule out",
 }
 
+SLOW = "tests/scripts/", "test_types.py", "test_export", "test_stacked.py"
+"""Where the tests are that take seconds."""
+
 
 def pytest_configure(config: pytest.Config) -> None:
     """Registers the reasons not to run with annotations checked."""
@@ -45,17 +47,21 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leaves out what can't be run with annotations checked, or without."""
+    """Leaves out what can't be run with annotations checked, or without; the slowest go first."""
     checked = config.getoption("--jaxtyping-packages", None)
     unfit = UNCHECKED if checked else ["checked"]
     left_out = [item for item in items if any(map(item.get_closest_marker, unfit))]
     config.hook.pytest_deselected(items=left_out)
     items[:] = [item for item in items if item not in left_out]
+    # What begins last should be short, or the other workers wait for it.
+    items.sort(key=lambda item: not any(slow in item.nodeid for slow in SLOW))
 
 
 @pytest.fixture(params=[1, 2], ids=["1-thread", "2-threads"])
 def threads(request: pytest.FixtureRequest) -> Iterator[int]:
     """Runs the test on one thread and on two."""
+    import torch  # not above: the process that only hands tests out is spared the seconds
+
     before = torch.get_num_threads()
     torch.set_num_threads(request.param)
     yield request.param
