@@ -5,15 +5,16 @@ annotations at every call; what cannot run so is left out.
 """
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
+from copy import copy
 from functools import cache, partial
 from pathlib import Path
-from types import SimpleNamespace
+from typing import Any, Literal
 
 import hypothesis
 import pytest
-import torch
+from filelock import FileLock
 
 register = partial(hypothesis.settings.register_profile, deadline=None)
 register("local", max_examples=25)
@@ -35,6 +36,9 @@ UNCHECKED = {
     "refuses": "expects our errors for what annotations rule out",
 }
 
+SLOW = "tests/scripts/", "test_types.py", "test_export", "test_stacked.py"
+"""Where the tests are that take seconds."""
+
 
 def pytest_configure(config: pytest.Config) -> None:
     """Registers the reasons not to run with annotations checked."""
@@ -43,17 +47,21 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leaves out what can't be run with annotations checked, or without."""
+    """Leaves out what can't be run with annotations checked, or without; the slowest go first."""
     checked = config.getoption("--jaxtyping-packages", None)
     unfit = UNCHECKED if checked else ["checked"]
     left_out = [item for item in items if any(map(item.get_closest_marker, unfit))]
     config.hook.pytest_deselected(items=left_out)
     items[:] = [item for item in items if item not in left_out]
+    # What begins last should be short, or the other workers wait for it.
+    items.sort(key=lambda item: not any(slow in item.nodeid for slow in SLOW))
 
 
 @pytest.fixture(params=[1, 2], ids=["1-thread", "2-threads"])
 def threads(request: pytest.FixtureRequest) -> Iterator[int]:
     """Runs the test on one thread and on two."""
+    import torch  # not above: the process that only hands tests out is spared the seconds
+
     before = torch.get_num_threads()
     torch.set_num_threads(request.param)
     yield request.param
@@ -64,10 +72,17 @@ def threads(request: pytest.FixtureRequest) -> Iterator[int]:
 def quick_exports() -> None:
     """Keeps onnxscript's translations, which torch.onnx reads anew for half of each export."""
     with suppress(ImportError, AttributeError):  # elsewhere in another torch: exports are slower
-        from torch.onnx._internal.exporter import _registration
+        from torch.onnx._internal.exporter._registration import ONNXRegistry
 
-        read = cache(_registration.onnxscript_apis.get_torchlib_ops)
-        _registration.onnxscript_apis = SimpleNamespace(get_torchlib_ops=read)
+        read = cache(ONNXRegistry.from_torchlib)
+
+        def own(**how: Any) -> ONNXRegistry:
+            """A registry that an export may add to."""
+            registry = copy(read(**how))
+            registry.functions = {target: [*metas] for target, metas in registry.functions.items()}
+            return registry
+
+        ONNXRegistry.from_torchlib = staticmethod(own)
 
 
 @pytest.fixture(scope="session")
@@ -75,3 +90,18 @@ def folder_of_all_workers(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A temporary folder of this run of pytest, which its workers have in common."""
     folder = tmp_path_factory.getbasetemp()
     return folder.parent if "PYTEST_XDIST_WORKER" in os.environ else folder
+
+
+@pytest.fixture(scope="session")
+def export_once(folder_of_all_workers: Path, quick_exports: None) -> Callable[..., Path]:
+    """Exports a network of the report, its step or the whole training, once for all tests."""
+    from exported.files import write  # not above: jaxtyping is to see functional_dl imported
+
+    def export(network: Any, loop: Literal["steps"] | None = None) -> Path:
+        file = folder_of_all_workers / f"{network}-{loop or 'step'}.onnx"
+        with FileLock(f"{file}.lock"):
+            if not file.exists():
+                write(network, file, loop)
+        return file
+
+    return export

@@ -69,6 +69,7 @@ def made(names: Any, kinds: dict[str, Any], known: dict[Any, Any] | None = None)
     return known[names]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("inference", [False, True])
 @pytest.mark.parametrize("names", [*SHARED.values(), (("Linear", "Tanh"),) * 3], ids=str)
 def test_a_module_in_several_places_is_pytorchs_to_the_bit(names: Any, inference: bool) -> None:

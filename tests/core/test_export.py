@@ -253,6 +253,7 @@ def test_a_step_compiled_ahead_of_time_runs_from_its_package(tmp_path: Path) -> 
     path = str(tmp_path / "step.pt2")
     quick = {
         "aot_inductor.precompile_headers": False,
+        "aot_inductor.enable_line_tables": False,
         "aot_inductor.compile_wrapper_opt_level": "O0",
     }
     torch._inductor.aoti_compile_and_package(

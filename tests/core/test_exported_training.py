@@ -16,20 +16,12 @@ from in_onnx_runtime import fed, session, step_of
 from torch import Tensor
 
 import functional_dl as fdl
-from functional_dl.export import to_onnx
+from report.experiment import NETWORKS as REPORTS
 
-pytestmark = [pytest.mark.builds, pytest.mark.usefixtures("quick_exports")]
+pytestmark = pytest.mark.builds
 ROOT = Path(__file__).parents[2]
 LR = 0.1
-
-
-def network(activation: fdl.Layer) -> fdl.Layer:
-    """As the report has it."""
-    hidden = activation, fdl.linear(25, 25)
-    return fdl.sequential(fdl.linear(2, 25), *hidden, *hidden, activation, fdl.linear(25, 2))
-
-
-NETWORKS = {"ReLU": network(fdl.relu()), "Tanh": network(fdl.tanh())}
+NETWORKS = {str(network): network for network in REPORTS}
 
 
 def start(name: str) -> tuple[fdl.Params, Tensor, Tensor]:
@@ -38,7 +30,7 @@ def start(name: str) -> tuple[fdl.Params, Tensor, Tensor]:
     inputs = torch.rand(1000, 2)
     inside = (inputs - 0.5).square().sum(1) < 1 / (2 * torch.pi)
     targets = torch.eye(2)[inside.long()]
-    return NETWORKS[name].init(), inputs.view(10, 100, 2), targets.view(10, 100, 2)
+    return NETWORKS[name].core().init(), inputs.view(10, 100, 2), targets.view(10, 100, 2)
 
 
 class Exported(NamedTuple):
@@ -49,27 +41,12 @@ class Exported(NamedTuple):
     files: dict[str, Path]
 
 
-@pytest.fixture(scope="module")
-def export_once(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Exported]:
-    """Exports a network, the first time."""
-
-    @cache
-    def export(name: str) -> Exported:
-        folder = tmp_path_factory.mktemp("onnx")
-        params, inputs, targets = start(name)
-        example, step = (params, inputs[0], targets[0], LR), step_of(NETWORKS[name])
-        files = {kind: folder / f"{kind}.onnx" for kind in ("step", "steps")}
-        to_onnx(step, example, files["step"])
-        to_onnx(step, example, files["steps"], loop="steps")
-        return Exported(name, step, files)
-
-    return export
-
-
 @pytest.fixture(params=NETWORKS)
-def exported(request: pytest.FixtureRequest, export_once: Callable[[str], Exported]) -> Exported:
+def exported(request: pytest.FixtureRequest, export_once: Callable[..., Path]) -> Exported:
     """Each network."""
-    return export_once(request.param)
+    network = NETWORKS[request.param]
+    files = {"step": export_once(network), "steps": export_once(network, "steps")}
+    return Exported(request.param, step_of(network.core()), files)
 
 
 def test_a_client_can_loop_by_name(exported: Exported) -> None:
@@ -94,7 +71,7 @@ class InPython(NamedTuple):
 
 @cache
 def in_python(name: str, steps: int) -> InPython:
-    step, (params, inputs, targets) = step_of(NETWORKS[name]), start(name)
+    step, (params, inputs, targets) = step_of(NETWORKS[name].core()), start(name)
     losses, points = [], []
     with torch.inference_mode():
         for i in range(steps):

@@ -1,15 +1,27 @@
 """What the tests of the scripts share."""
 
+import io
 import os
+import pickle
+import shutil
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, Literal
 
 import pytest
 import torch
+
+import cli
+import page
+from exported import files
+from racing import runtimes
+from report.experiment import Network
 
 SCRIPTS = Path(__file__).parents[2] / "scripts"
 DEFAULT_SIGINT = (
@@ -89,3 +101,43 @@ def unpinned() -> Iterator[None]:
     torch.set_num_threads(threads)
     if cpus:
         os.sched_setaffinity(0, cpus)
+
+
+class WithoutTorch(pickle.Unpickler):
+    """As where there is no torch."""
+
+    def find_class(self, module: str, name: str) -> Any:
+        assert module.split(".")[0] != "torch"
+        return super().find_class(module, name)
+
+
+@pytest.fixture
+def one_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No other process, which would import for seconds what is imported here.
+
+    What goes there and comes back is pickled all the same.
+    """
+
+    def submit(*call: Any) -> SimpleNamespace:
+        f, *args = pickle.loads(pickle.dumps(call))
+        result = WithoutTorch(io.BytesIO(pickle.dumps(f(*args)))).load()
+        return SimpleNamespace(result=lambda: result)
+
+    @contextmanager
+    def this_process() -> Iterator[SimpleNamespace]:
+        yield SimpleNamespace(submit=submit)
+
+    monkeypatch.setattr(cli, "other_process", this_process)
+
+
+@pytest.fixture(scope="module")
+def exported_once(export_once: Callable[..., Path]) -> Iterator[None]:
+    """Spares scripts the exports that other tests have made."""
+
+    def write(network: Network, file: Path, loop: Literal["steps"] | None = None) -> None:
+        shutil.copy(export_once(network, loop), file)
+
+    with pytest.MonkeyPatch.context() as patch:
+        for module in (files, page, runtimes):
+            patch.setattr(module, "write", write)
+        yield

@@ -1,6 +1,7 @@
 """What bench.py stands on: everybody trains the same, and the race is fair."""
 
 import json
+import os
 import random
 from argparse import Namespace
 from collections.abc import Callable
@@ -11,6 +12,7 @@ import torch
 from torch import Tensor
 
 import bench
+import cli
 import figures
 from racing.contestants import (
     COMPILED_MODEL,
@@ -37,7 +39,7 @@ EAGER = [c for c in CONTESTANTS if c not in SLOW]
 
 @pytest.mark.parametrize("network", NETWORKS, ids=str)
 @pytest.mark.parametrize("contestant", EAGER, ids=lambda c: c.name)
-@pytest.mark.usefixtures("quick_exports")
+@pytest.mark.usefixtures("exported_once")
 def test_a_contestant_trains_as_pytorch_does(network: Network, contestant: Contestant) -> None:
     theirs = start(on_report(PYTORCH, network, 5))()
     ours = start(on_report(contestant, network, 5))()
@@ -173,10 +175,11 @@ def test_who_is_not_installed_is_left_out_with_a_line(capsys: pytest.CaptureFixt
 
 
 def measure_nothing(options: Namespace) -> list[Entry]:
-    """Two entries at once; in the process that bench starts."""
+    """Two entries at once."""
     return [Entry({"seed": options.seed}, w, w, "equal bits", [1.0, 2.0]) for w in Whose]
 
 
+@pytest.mark.usefixtures("one_process", "unpinned")
 def test_bench_prints_its_table_and_writes_its_files(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -195,6 +198,11 @@ def test_bench_prints_its_table_and_writes_its_files(
     report = json.loads((tmp_path / "bench.json").read_text())["none"]
     assert {"CPU", "threads", "torch", "numpy"} <= set(report["machine"])
     assert [e["whose"] for e in report["entries"]] == [*Whose]
+
+
+def test_what_is_measured_has_a_process_of_its_own() -> None:
+    with cli.other_process() as pool:
+        assert pool.submit(os.getpid).result() != os.getpid()
 
 
 def test_an_interrupt_leaves_a_line_and_no_process(interrupt: Callable[..., None]) -> None:

@@ -1,48 +1,21 @@
 """onnx_train: trains without torch, as PyTorch does."""
 
-import io
 import json
-import pickle
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any
 
 import pytest
 
-import cli
 import onnx_train
 
 SCRIPTS = Path(__file__).parents[2] / "scripts"
 
 
-class WithoutTorch(pickle.Unpickler):
-    """As where there is no torch."""
-
-    def find_class(self, module: str, name: str) -> Any:
-        assert module.split(".")[0] != "torch"
-        return super().find_class(module, name)
-
-
-@contextmanager
-def this_process() -> Iterator[SimpleNamespace]:
-    """In place of PyTorch's process, which would import for seconds what is imported here."""
-
-    def submit(f: Callable[..., Any], *args: Any) -> SimpleNamespace:
-        result = WithoutTorch(io.BytesIO(pickle.dumps(f(*args)))).load()
-        return SimpleNamespace(result=lambda: result)
-
-    yield SimpleNamespace(submit=submit)
-
-
-@pytest.mark.usefixtures("quick_exports", "unpinned")
+@pytest.mark.usefixtures("exported_once", "one_process", "unpinned")
 def test_onnx_train_trains_and_says_how_far_from_pytorch(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(cli, "other_process", this_process)
     onnx_train.main(["--epochs=25", "--rounds=1", "--format=latex", f"--out={tmp_path}"])
     assert capsys.readouterr().out.count(r"\begin{tabular}") == 2
     files = {

@@ -20,7 +20,7 @@ Arrays = dict[str, Any]
 
 
 @pytest.fixture(scope="module")
-def out(tmp_path_factory: pytest.TempPathFactory, quick_exports: None) -> Path:
+def out(tmp_path_factory: pytest.TempPathFactory, exported_once: None) -> Path:
     folder = tmp_path_factory.mktemp("public")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(cli, "use_threads", lambda _: None)  # they are the tests'
