@@ -15,6 +15,7 @@ from matplotlib import pyplot as plt
 from torch import Tensor
 
 import functional_dl as fdl
+from classifier.data import load_all
 
 layers = fdl.linear(64, 30), fdl.tanh(), fdl.linear(30, 30), fdl.tanh(), fdl.linear(30, 10)
 true_gradient = fdl.value_and_grad(fdl.sequential(*layers), fdl.mse())
@@ -39,7 +40,7 @@ def angle(grads: fdl.Params, others: fdl.Params) -> float:
 
 def train(model: fdl.Layer, epochs: int) -> tuple[list[float], list[float]]:
     """Trains; returns the test error and the angle to the gradient after each epoch."""
-    images, labels = recipe.digits()
+    images, labels = load_all()
     inputs, targets = images[:1200], torch.eye(10)[labels[:1200]]
     loss_and_grads = fdl.value_and_grad(model, fdl.mse())
     params = model.init()

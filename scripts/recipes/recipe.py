@@ -53,21 +53,6 @@ def disk(n: int) -> tuple[Tensor, Tensor]:
     return points, torch.eye(2)[inside.long()]
 
 
-def digits() -> tuple[Tensor, Tensor]:
-    """Loads 1,797 handwritten digits.
-
-    Returns:
-        Images, 1797×64, of 8×8 pixels between 0 and 1, and labels from 0 to 9.
-    """
-    try:
-        from sklearn.datasets import load_digits
-    except ImportError as error:
-        what = "digits: scikit-learn is not installed; pip install 'functional_dl[recipes]'"
-        raise SystemExit(what) from error
-    pixels, labels = load_digits(return_X_y=True)
-    return torch.tensor(pixels / 16, dtype=torch.float32), torch.tensor(labels)
-
-
 def flatten(tree: fdl.Params) -> Tensor:
     """All leaves of a tree of params or gradients, as one vector."""
     return torch.cat([leaf.flatten() for leaf in fdl.tree_leaves(tree)])

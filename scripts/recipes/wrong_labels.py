@@ -13,6 +13,7 @@ from matplotlib import pyplot as plt
 from torch import Tensor
 
 import functional_dl as fdl
+from classifier.data import load_all
 from figures import WRONG
 
 model = fdl.sequential(fdl.linear(64, 50), fdl.relu(), fdl.linear(50, 10))
@@ -49,7 +50,7 @@ def losses_and_norms(params: fdl.Params, inputs: Tensor, targets: Tensor) -> tup
 def main(args: list[str] | None = None, epochs: int = 20) -> None:
     """Shows the 5 % of the digits with the largest gradients, and how many labels are wrong."""
     options = recipe.begin(__doc__, args)
-    images, labels = recipe.digits()
+    images, labels = load_all()
     labels, wrong = mislabel(labels)
     inputs, targets = images - images.mean(0), torch.eye(10)[labels]
     params = train(inputs, targets, epochs)

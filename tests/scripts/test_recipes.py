@@ -19,6 +19,7 @@ import wrong_labels
 from torch import Tensor, nn
 
 import functional_dl as fdl
+from classifier.data import load_all
 
 RECIPES = Path(recipe.__file__).parent
 Descent: TypeAlias = tuple[Tensor, Tensor, list[tuple[int, fdl.Params, float]]]
@@ -35,7 +36,7 @@ def seed_and_threads() -> Iterator[None]:
 
 
 def test_most_of_the_top_5_percent_by_gradient_norm_have_wrong_labels() -> None:
-    images, true = recipe.digits()
+    images, true = load_all()
     labels, wrong = wrong_labels.mislabel(true)
     assert wrong.sum() == 90
     assert torch.equal(labels != true, wrong)
@@ -223,7 +224,7 @@ def test_a_recipe_refuses_a_wrong_option_in_a_line(
 def test_without_scikit_learn_a_line_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "sklearn.datasets", None)
     with pytest.raises(SystemExit, match=r"scikit-learn is not installed; pip install '.*recipes"):
-        recipe.digits()
+        load_all()
 
 
 def test_where_nothing_tells_memory_a_line_says_so(

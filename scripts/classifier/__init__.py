@@ -1,0 +1,1 @@
+"""Handwritten digits, classified by two networks: what digits is made of."""
