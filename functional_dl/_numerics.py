@@ -95,24 +95,29 @@ def _is_fused(x: Tensor, bias: Tensor) -> bool:
     return x.is_contiguous() and bias.is_contiguous()
 
 
-def in_format_of(x: Tensor, y: Tensor) -> Tensor:
-    """Y with its channels last in memory if X has them there, else contiguous.
+def channels_last(*tensors: Tensor) -> bool:
+    """Whether images or filters among these have their channels last in memory.
 
-    Like PyTorch's convolution and pooling, with the rule of is_channels_last_strides_2d
-    (c10/core/MemoryFormat.h): by that rule, strides of what may be either are of channels first.
+    By PyTorch's rule (is_channels_last_strides_2d in c10/core/MemoryFormat.h), strides that may be
+    of channels first are so. `torch.vmap` refuses to be asked for it.
     """
-    if x.dim() == 4:
-        strides, least = x.stride(), 0
-        for d in (1, 3, 2, 0):
-            if (
-                x.shape[d] == 0
-                or strides[d] < max(least, d == 1)
-                or (d == 0 and least == strides[1])
-            ):
-                return y.contiguous()
-            least = strides[d] * x.shape[d]
-        return y.permute(0, 2, 3, 1).contiguous().permute(0, 3, 1, 2)
-    return y.contiguous()
+    return any(map(_has_channels_last, tensors))
+
+
+def _has_channels_last(x: Tensor) -> bool:
+    if x.dim() != 4:
+        return False
+    strides, least = x.stride(), 0
+    for d in (1, 3, 2, 0):
+        if x.shape[d] == 0 or strides[d] < max(least, d == 1) or (d == 0 and least == strides[1]):
+            return False
+        least = strides[d] * x.shape[d]
+    return True
+
+
+def in_order(x: Tensor, last: bool) -> Tensor:
+    """X with its channels last in memory, or else contiguous."""
+    return x.movedim(-3, -1).contiguous().movedim(-1, -3) if last else x.contiguous()
 
 
 def filters_grad(gy: Tensor, x: Tensor, weight: Tensor, padding: int, stride: int) -> Tensor:
@@ -128,15 +133,15 @@ def filters_grad(gy: Tensor, x: Tensor, weight: Tensor, padding: int, stride: in
     if several and x.dtype == torch.float32 and torch.backends.mkldnn.enabled:
         exchanged = x.transpose(0, 1), gy.transpose(0, 1)
         grad = torch.conv2d(*exchanged, padding=padding, dilation=stride)
-        return in_format_of(x, grad[..., :k, :k].transpose(0, 1))
-    if x.dim() == 3:
-        x, gy = x[None], gy[None]
-    padded = torch.constant_pad_nd(x, [padding] * 4) if padding else x
-    windows = padded.unfold(2, k, stride).unfold(3, k, stride)  # N, C, H, W, k, k
-    columns = windows.permute(0, 1, 4, 5, 2, 3).flatten(4).flatten(1, 3)
-    start = gy.new_zeros(weight.shape[0], columns.shape[1])
-    grad = start.addbmm(gy.flatten(2), columns.mT).view(weight.shape)
-    return in_format_of(x, grad)
+        grad = grad[..., :k, :k].transpose(0, 1)
+    else:
+        images, gys = (x, gy) if x.dim() == 4 else (x[None], gy[None])
+        padded = torch.constant_pad_nd(images, [padding] * 4) if padding else images
+        windows = padded.unfold(2, k, stride).unfold(3, k, stride)  # N, C, H, W, k, k
+        columns = windows.permute(0, 1, 4, 5, 2, 3).flatten(4).flatten(1, 3)
+        start = gy.new_zeros(weight.shape[0], columns.shape[1])
+        grad = start.addbmm(gys.flatten(2), columns.mT).view(weight.shape)
+    return in_order(grad, channels_last(x, weight))
 
 
 def largest(x: Tensor, k: int, dim: int) -> Tensor:

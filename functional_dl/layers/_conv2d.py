@@ -10,7 +10,7 @@ from torch import Tensor
 
 from functional_dl._errors import check_sizes
 from functional_dl._guard import Maths, Through, layer
-from functional_dl._numerics import filters_grad, in_format_of, uniform
+from functional_dl._numerics import channels_last, filters_grad, in_order, uniform
 from functional_dl.contract import Cotangents, Params, Pullback
 
 
@@ -59,14 +59,15 @@ def conv2d(
     def through(
         params: Params, x: Float[Tensor, "*N C H W"]
     ) -> tuple[Float[Tensor, "*N O I J"], Through]:
-        w = params["weight"]
-        # Of the rows and columns that no window sees
-        over = [(n + 2 * padding - size) % stride for n in x.shape[-2:]]
+        w, b = params["weight"], params.get("bias")
+        last = channels_last(x, w)
+        over = [(n + 2 * padding - size) % stride for n in x.shape[-2:]]  # what no window sees
 
         def back(gy: Float[Tensor, "*N O I J"]) -> Float[Tensor, "*N C H W"]:
-            return torch.conv_transpose2d(in_format_of(x, gy), w, None, stride, padding, over)
+            gx = torch.conv_transpose2d(in_order(gy, last), w, None, stride, padding, over)
+            return in_order(gx, last)
 
-        return torch.conv2d(x, w, params.get("bias"), stride, padding), back
+        return torch.conv2d(x, w, b, stride, padding), back
 
     def vjp(
         params: Params, x: Float[Tensor, "*N C H W"]

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from functional_dl._errors import check_sizes
 from functional_dl._guard import Maths, layer
-from functional_dl._numerics import as_bits, in_format_of, largest, to_largest
+from functional_dl._numerics import as_bits, channels_last, in_order, largest, to_largest
 from functional_dl.contract import Cotangents, Params, Pullback
 
 
@@ -34,15 +34,16 @@ def max_pool2d(size: int) -> Maths:
     check_sizes("max_pool2d", size=size)
 
     def vjp(params: Params, x: Float[Tensor, "*N H W"]) -> tuple[Float[Tensor, "*N I J"], Pullback]:
+        last = channels_last(x)
         of_rows = largest(x, size, -1)
-        y = in_format_of(x, largest(of_rows, size, -2))
+        y = in_order(largest(of_rows, size, -2), last)
 
         def pullback(gy: Float[Tensor, "*N I J"], *, wrt_input: bool = True) -> Cotangents:
             if not wrt_input:
                 return {}, None
             g = as_bits(gy + 0)  # of two zeros, PyTorch's sum is the positive one
             g = to_largest(to_largest(g, of_rows, y, size, -2), x, of_rows, size, -1)
-            return {}, in_format_of(x, g.view(gy.dtype))
+            return {}, in_order(g.view(gy.dtype), last)
 
         return y, pullback
 
