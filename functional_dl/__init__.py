@@ -20,12 +20,15 @@ from functional_dl.contract import (
     Update,
     Vjp,
 )
-from functional_dl.layers._activations import relu, sigmoid, tanh
+from functional_dl.layers._activations import gelu, leaky_relu, relu, sigmoid, silu, tanh
 from functional_dl.layers._combinators import parallel, residual, sequential
+from functional_dl.layers._conv2d import conv2d
 from functional_dl.layers._dropout import dropout
+from functional_dl.layers._flatten import flatten
 from functional_dl.layers._frozen import frozen
 from functional_dl.layers._initialized import initialized
 from functional_dl.layers._linear import linear
+from functional_dl.layers._max_pool2d import max_pool2d
 from functional_dl.losses._regression import mse
 from functional_dl.optimizers._sgd import sgd
 from functional_dl.stacked import scan, stack, unstack
@@ -52,13 +55,18 @@ __all__ = [
     "Vjp",
     "VjpError",
     "check_vjp",
+    "conv2d",
     "dropout",
+    "flatten",
     "from_state_dict",
     "frozen",
+    "gelu",
     "initialized",
     "layer",
+    "leaky_relu",
     "linear",
     "loss",
+    "max_pool2d",
     "mse",
     "parallel",
     "relu",
@@ -67,6 +75,7 @@ __all__ = [
     "sequential",
     "sgd",
     "sigmoid",
+    "silu",
     "stack",
     "summary",
     "tanh",

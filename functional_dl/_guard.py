@@ -49,7 +49,8 @@ class Maths(NamedTuple):
         draw: (params, generator) ↦ None, which fills params that have just been allocated.
         layers: The layers that it is made of, under the keys of their params.
         apply: (params, x) ↦ y, where that takes less than `vjp`.
-        features: The size that the last dimension of x must have, for the message if it hasn't.
+        takes: Whether x may have this shape, and which ones it may have in words, for the message
+            when the maths has raised.
         through: (params, x) ↦ (y, gy ↦ gx), as vjp, without the gradients of params.
     """
 
@@ -58,7 +59,7 @@ class Maths(NamedTuple):
     draw: Callable[[Params, Generator], object] | None = None
     layers: dict[str, Layer] | None = None
     apply: Callable[[Params, Tensor], Tensor] | None = None
-    features: int | None = None
+    takes: tuple[Callable[[torch.Size], bool], str] | None = None
     through: Callable[[Params, Tensor], tuple[Tensor, Through]] | None = None
 
 
@@ -269,12 +270,11 @@ class _LayerCall(Call):
 
     def check(self, name: str, params: Params, x: Any) -> None:
         """Raises what is wrong with x or a leaf of params."""
-        features = self.maths.features
+        takes = self.maths.takes
         if not x.is_floating_point():
             raise not_floating(name, "x", x)
-        if features and x.shape[-1:] != (features,):
-            shape = tuple(x.shape)
-            raise ValueError(f"{name}: expected x of shape (..., {features}), got {shape}")
+        if takes and not takes[0](x.shape):
+            raise ValueError(f"{name}: expected x of shape {takes[1]}, got {tuple(x.shape)}")
         for k, shape in self.shapes.items():
             p = params[k]
             if not isinstance(p, Tensor) or p.dtype != x.dtype or p.shape != shape:

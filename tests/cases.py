@@ -162,6 +162,26 @@ def trained(rng: Random, x: Tensor, names: Iterable[str]) -> list[str]:
     return [name for name in names if rng.random() >= frozen]
 
 
+def by_autograd(
+    module: nn.Module,
+    params: fdl.Params,
+    names: Sequence[str],
+    x: Tensor,
+    gy_of: Callable[[Tensor], Tensor],
+) -> tuple[Tensor, dict[str, Tensor]]:
+    """The cotangent, and PyTorch's value, gradient of x and gradients of the params so named."""
+    flat = fdl.to_state_dict(params)
+
+    def f(x: Tensor, *leaves: Tensor) -> Tensor:
+        return functional_call(module, flat | dict(zip(names, leaves, strict=True)), (x,))
+
+    y, pullback = autograd(f, x, *(flat[name] for name in names))
+    gy = gy_of(y)
+    gx, *grads = pullback(gy)
+    owned = [own(grad, gy) for grad in grads]
+    return gy, {"y": y, "gx": gx, **dict(zip(names, owned, strict=True))}
+
+
 def own(grad: Tensor, gy: Tensor) -> Tensor:
     """The gradient, or a copy where autograd gives the cotangent's memory, which we don't."""
     shared = grad.untyped_storage().data_ptr() == gy.untyped_storage().data_ptr()
@@ -247,17 +267,9 @@ class LayerCase:
         layer, module, params, x = self.drawn(d, make)
         module.train(layer.draws and rng.random() < 0.7)
         seed = rng.getrandbits(32)
-        flat = fdl.to_state_dict(params)
-        names = trained(rng, x, flat)
-
-        def f(x: Tensor, *leaves: Tensor) -> Tensor:
-            torch.manual_seed(seed)
-            return functional_call(module, flat | dict(zip(names, leaves, strict=True)), (x,))
-
-        their_y, their_pullback = autograd(f, x, *(flat[name] for name in names))
-        gy = d.tensor(*their_y.shape)
-        their_gx, *their_grads = their_pullback(gy)
-        their_grads = [own(grad, gy) for grad in their_grads]
+        names = trained(rng, x, fdl.to_state_dict(params))
+        torch.manual_seed(seed)
+        gy, theirs = by_autograd(module, params, names, x, lambda y: d.tensor(*y.shape))
         generator = (torch.Generator().manual_seed(seed),) if module.training else ()
         with torch.inference_mode(rng.random() < 0.5):  # some layers have a way of their own there
             gy = copied(gy)
@@ -266,13 +278,29 @@ class LayerCase:
             assert gx is not None
             without = pullback(gy, wrt_input=False)[0]
             ours = {"y": y, "gx": gx, **fdl.to_state_dict(grads)}
-            theirs = {"y": their_y, "gx": their_gx, **dict(zip(names, their_grads, strict=True))}
             for name in theirs:
                 if name not in self.unequal:
                     yield name, ours[name], theirs[name]
             yield "apply", layer.apply(params, x), layer.vjp(params, x)[0]
             for name, grad in fdl.to_state_dict(without).items():
                 yield f"{name}, wrt_input=False", grad, ours[name]
+
+    def inexact(
+        self, rng: Random, dtype: torch.dtype
+    ) -> Iterator[tuple[str, Tensor, Tensor, Tensor]]:
+        """What is tier C: its name, ours, PyTorch's, and PyTorch's in double precision."""
+        d = Draw(rng, dtype, finite=True)
+        layer, module, params, x = self.drawn(d)
+        names = [*fdl.to_state_dict(params)]
+        gy, theirs = by_autograd(module, params, names, x, lambda y: d.tensor(*y.shape))
+        doubles = fdl.tree_map(torch.Tensor.double, [params, x, gy])
+        _, exact = by_autograd(module, doubles[0], names, doubles[1], lambda _: doubles[2])
+        y, pullback = layer.vjp(params, x)
+        grads, gx = pullback(gy)
+        ours = {"y": y, "gx": gx, **fdl.to_state_dict(grads)}
+        for name in self.unequal:
+            if name in ours:  # there may be no bias
+                yield name, ours[name], theirs[name], exact[name]
 
 
 @dataclass(frozen=True)
@@ -348,12 +376,57 @@ def a_probability(d: Draw, shape: Sequence[int]) -> tuple[float]:
     return (d.rng.choice((0.0, 0.1, 0.5, 0.9)),)
 
 
+def a_slope(d: Draw, shape: Sequence[int]) -> tuple[float]:
+    """From 0 to 1."""
+    return (d.rng.choice((0.0, 0.01, 0.3, 1.0)),)
+
+
+def a_form(d: Draw, shape: Sequence[int]) -> tuple[str]:
+    """Of gelu."""
+    return (d.rng.choice(("none", "tanh")),)
+
+
+def samples(d: Draw) -> list[int]:
+    """For layers that take samples, of any shape but none at all."""
+    shape = d.shape()
+    return shape if len(shape) > 1 else [2, *shape, 3]
+
+
+def images(d: Draw) -> list[int]:
+    """For layers that take images, of few channels and pixels."""
+    return [*d.batch()[:1], d.rng.randint(1, 3), d.rng.randint(1, 9), d.rng.randint(1, 9)]
+
+
+def conv2d_args(d: Draw, shape: Sequence[int]) -> tuple[Any, ...]:
+    """Windows that fit in."""
+    padding = d.rng.choice((0, 0, 1, 2))
+    size = d.rng.randint(1, min(*shape[-2:], 4) + 2 * padding)
+    stride = d.rng.choice((1, 1, 1, 2, 3))
+    return shape[-3], d.rng.randint(1, 4), size, padding, stride, d.rng.random() < 0.7
+
+
+def their_conv2d(
+    in_channels: int, out_channels: int, size: int, padding: int, stride: int, bias: bool
+) -> nn.Conv2d:
+    """Which takes padding and stride in another order."""
+    return nn.Conv2d(in_channels, out_channels, size, stride, padding, bias=bias)
+
+
+def max_pool2d_args(d: Draw, shape: Sequence[int]) -> tuple[int]:
+    """A window that fits in."""
+    return (d.rng.randint(1, min(*shape[-2:], 4)),)
+
+
 def network_args(d: Draw, shape: Sequence[int], depth: int = 0) -> Network:
     """Up to five layers and their arguments, networks among them."""
     network: list[tuple[str, tuple[Any, ...]]] = []
     for _ in range(d.rng.randrange(6)):
         name = d.rng.choice(
-            [k for k, case in LAYERS.items() if case.shape in (any_shape, features)]
+            [
+                k
+                for k, case in LAYERS.items()
+                if case.shape in (any_shape, features) and case.tier != "C"
+            ]
         )
         if name not in NETWORKS:
             args = LAYERS[name].args(d, shape)
@@ -412,8 +485,18 @@ NETWORKS = {"sequential": network_args, "residual": residual_args, "parallel": p
 LAYERS = {
     "linear": LayerCase(fdl.linear, nn.Linear, linear_args, features),
     "relu": LayerCase(fdl.relu, nn.ReLU),
+    "leaky_relu": LayerCase(fdl.leaky_relu, nn.LeakyReLU, a_slope),
     "sigmoid": LayerCase(fdl.sigmoid, nn.Sigmoid),
+    "silu": LayerCase(fdl.silu, nn.SiLU, tier="C", unequal=("y", "gx")),
+    "gelu": LayerCase(
+        fdl.gelu, lambda form: nn.GELU(approximate=form), a_form, tier="C", unequal=("y", "gx")
+    ),
     "tanh": LayerCase(fdl.tanh, nn.Tanh),
+    "flatten": LayerCase(fdl.flatten, nn.Flatten, shape=samples),
+    "conv2d": LayerCase(
+        fdl.conv2d, their_conv2d, conv2d_args, images, tier="C", unequal=("weight", "bias")
+    ),
+    "max_pool2d": LayerCase(fdl.max_pool2d, nn.MaxPool2d, max_pool2d_args, images, finite=True),
     "dropout": LayerCase(fdl.dropout, nn.Dropout, a_probability),
     "sequential": network(fdl.sequential, nn.Sequential, network_args),
     "residual": network(fdl.residual, Residual, residual_args),
