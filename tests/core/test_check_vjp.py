@@ -215,6 +215,16 @@ def test_the_tolerance_is_the_one_derived() -> None:
     assert float(said.split("tolerance ")[1]) == pytest.approx(1024 * rounding * 8**4, rel=1e-8)
 
 
+@pytest.mark.parametrize(("x", "last"), [(1e-3, 4), (0.125, 1), (1.0, 0), (8.0, 0)])
+def test_steps_grow_to_the_size_of_the_largest_element_and_at_least_1(x: float, last: int) -> None:
+    """What isn't seen beside 1e9 is what rounding hides from 1/8 of the largest step."""
+    generator = torch.Generator().manual_seed(0)
+    step = [torch.rand(1, generator=generator, dtype=torch.float64) * 2 - 1 for _ in range(3)][2]
+    unseen = fdl.check_vjp(plus(1e9), {}, torch.tensor([x], dtype=torch.float64))["x"]
+    moved = 8 ** (last - 1) * x * (step + step.sign()).abs().item()
+    assert unseen == pytest.approx(2**-47 * 1e9 / moved, rel=0.01)
+
+
 @pytest.mark.parametrize("f", [fdl.relu(), leaky_relu(), relu()])
 def test_kinks_everywhere(f: fdl.Layer) -> None:
     fdl.check_vjp(f, {}, torch.tensor([0.0, -0.0]).repeat(2, 65))  # more than 256

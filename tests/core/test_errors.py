@@ -559,6 +559,7 @@ def test_bad_input_is_refused_by_name_and_nothing_changes(
         call()
     assert caught.type is error
     assert str(caught.value).startswith(message)
+    assert "autocast" not in str(caught.value)
     assert all(map(same_bits, (W, B, X, Y), INPUTS))
 
 
