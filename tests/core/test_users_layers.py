@@ -329,6 +329,14 @@ def test_a_composite_is_made_anew_with_all_its_arguments() -> None:
     assert same_trees(ours, (value, SGD(params, grads)))
 
 
+def test_a_bare_layer_in_a_composite_is_updated() -> None:
+    model = fdl.sequential(fdl.linear(3, 2), residual(bare(fdl.linear(2, 2))))
+    params = model.init()
+    value, grads = fdl.value_and_grad(model, fdl.mse())(params, X, T)
+    ours = fdl.value_and_update(model, fdl.mse(), SGD)(params, X, T)
+    assert same_trees(ours, (value, SGD(params, grads)))
+
+
 def test_what_is_wrong_beside_a_bare_layer_is_told() -> None:
     model = fdl.sequential(bare(fdl.linear(3, 4)), fdl.linear(5, 2))
     with pytest.raises(ValueError, match=r"linear at 1: expected x of shape \(\.\.\., 5\)"):
