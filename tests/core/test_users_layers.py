@@ -228,6 +228,10 @@ def test_a_y_of_another_dtype_is_refused() -> None:
     ):
         with pytest.raises(TypeError, match="^" + said.format(path)):
             model.vjp(model.init(), X)
+    unguarded = promoted._replace(vjp=lambda _, x: (x.double(), None))
+    said = r"sequential: expected y of layer 1 to be a float32 .* \(5, 3\), got a float64 tensor"
+    with pytest.raises(TypeError, match="^" + said):
+        fdl.sequential(fdl.relu(), unguarded).vjp({"0": {}, "1": {}}, X)
 
 
 def test_an_error_within_a_network_names_the_layer_by_its_path() -> None:
