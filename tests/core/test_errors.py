@@ -179,6 +179,11 @@ BAD = [
         "relu: expected x to be a floating tensor, got a int64",
     ),
     (
+        lambda: fdl.sequential().vjp({}, INTS),
+        T,
+        "sequential: expected x to be a floating tensor, got a int64",
+    ),
+    (
         lambda: fdl.tanh().apply({}, COMPLEX),
         T,
         "tanh: expected x to be a floating tensor, got a com",
@@ -637,7 +642,8 @@ def test_every_layer_refuses_leaves_that_are_not_like_declared(drawn: Any) -> No
 def test_every_layer_refuses_an_x_that_is_not_floating(drawn: Any) -> None:
     name, layer, params, x = drawn
     for wrong in (x.long(), x > 0, x.cfloat(), None, x.tolist(), 1.0):
-        with pytest.raises(TypeError, match=f"{name}x to be a floating tensor, got "):
+        got = "a .* tensor of shape" if isinstance(wrong, torch.Tensor) else re.escape(repr(wrong))
+        with pytest.raises(TypeError, match=f"{name}x to be a floating tensor, got {got}"):
             layer.vjp(params, wrong)
 
 
