@@ -341,6 +341,23 @@ def test_a_bare_layer_in_a_composite_is_updated() -> None:
     assert same_trees(ours, (value, SGD(params, grads)))
 
 
+def test_a_layer_may_consist_of_the_methods_of_an_object() -> None:
+    class Doubled:
+        def init(self, *_: Any, **__: Any) -> fdl.Params:
+            return {}
+
+        def apply(self, params: fdl.Params, x: Tensor) -> Tensor:
+            return self.vjp(params, x)[0]
+
+        def vjp(self, _: fdl.Params, x: Tensor) -> tuple[Tensor, fdl.Pullback]:
+            return 2 * x, lambda gy, *, wrt_input=True: ({}, 2 * gy if wrt_input else None)
+
+    doubled = Doubled()
+    model = fdl.sequential(fdl.linear(3, 2), fdl.Layer(doubled.init, doubled.apply, doubled.vjp))
+    assert model.layers["1"].layers == {}
+    fdl.check_vjp(model, model.init(), X)
+
+
 def test_what_is_wrong_beside_a_bare_layer_is_told() -> None:
     model = fdl.sequential(bare(fdl.linear(3, 4)), fdl.linear(5, 2))
     with pytest.raises(ValueError, match=r"linear at 1: expected x of shape \(\.\.\., 5\)"):
