@@ -215,7 +215,10 @@ def test_the_tolerance_is_the_one_derived() -> None:
     assert float(said.split("tolerance ")[1]) == pytest.approx(1024 * rounding * 8**4, rel=1e-8)
 
 
-@pytest.mark.parametrize(("x", "last"), [(1e-3, 4), (0.125, 1), (1.0, 0), (8.0, 0)])
+@pytest.mark.parametrize(
+    ("x", "last"),
+    [(1e-3, 4), (0.125, 1), (1.0, 0), (8.0, 0), (1e3, -1)],  # for 1e3, the first h is enough
+)
 def test_steps_grow_to_the_size_of_the_largest_element_and_at_least_1(x: float, last: int) -> None:
     """What isn't seen beside 1e9 is what rounding hides from 1/8 of the largest step."""
     generator = torch.Generator().manual_seed(0)
@@ -223,6 +226,28 @@ def test_steps_grow_to_the_size_of_the_largest_element_and_at_least_1(x: float, 
     unseen = fdl.check_vjp(plus(1e9), {}, torch.tensor([x], dtype=torch.float64))["x"]
     moved = 8 ** (last - 1) * x * (step + step.sign()).abs().item()
     assert unseen == pytest.approx(2**-47 * 1e9 / moved, rel=0.01)
+
+
+@pytest.mark.parametrize(
+    ("f", "x", "calls"),
+    [
+        (fdl.tanh(), rand(4, 3), 12 * 4),
+        (fdl.relu(), torch.tensor([[1.0, 600.0]]), 2 * 4),
+        (fdl.relu(), torch.tensor([[1.0, 0.0]]), 4 + 2 * 16),  # both ways by 8⁻¹⁵ to 1
+        (fdl.relu(), torch.tensor([[0.0, 64.0]]), 2 * 18 + 4),
+    ],
+)
+def test_an_element_takes_4_calls_and_some_40_at_a_kink(
+    f: fdl.Layer, x: Tensor, calls: int
+) -> None:
+    moved = []
+
+    def apply(params: fdl.Params, x_moved: Tensor) -> Tensor:
+        moved.append(len(x_moved) > 0 and not torch.equal(x_moved, x.to(x_moved)))
+        return f.apply(params, x_moved)
+
+    fdl.check_vjp(f._replace(apply=apply), {}, x)
+    assert sum(moved) == calls
 
 
 @pytest.mark.parametrize("f", [fdl.relu(), leaky_relu(), relu()])
