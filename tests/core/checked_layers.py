@@ -356,6 +356,10 @@ RIGHT: dict[str, Right] = {
         {"y": lambda v: v.x.log(), "x": lambda v: v.gy / v.x},
         lambda: ({}, 10 ** (-13 * torch.rand(300, 2, generator=torch.Generator().manual_seed(0)))),
     ),
+    "square, of 300 samples": Right(
+        {"y": lambda v: v.x * v.x, "x": lambda v: 2 * v.gy * v.x},
+        lambda: ({}, 10 ** (-8 * torch.rand(300, 2, generator=torch.Generator().manual_seed(0)))),
+    ),
     "gated": Right(
         {
             "y": lambda v: v.x[..., :2] * v.x[..., 2:].sigmoid(),
@@ -629,6 +633,9 @@ WRONG: dict[str, Wrong] = {
     ),
     "log of 300: clamped": Wrong(
         "log, of 300 samples", 6, {"x": lambda v: v.gy / v.x.clamp(min=1e-12)}
+    ),
+    "square of 300: twice for small elements": Wrong(
+        "square, of 300 samples", 6, {"x": lambda v: 2 * v.gy * v.x.where(v.x > 1e-7, 2 * v.x)}
     ),
     "gated: gate constant": Wrong(
         "gated",

@@ -216,23 +216,26 @@ def test_the_tolerance_is_the_one_derived() -> None:
 
 
 @pytest.mark.parametrize(
-    ("x", "last"),
-    [(1e-3, 4), (0.125, 1), (1.0, 0), (8.0, 0), (1e3, -1)],  # for 1e3, the first h is enough
+    ("c", "x", "k"),
+    [(0, 1.0, -5), (1e9, 1e3, -2), (1e9, 1e-3, 3), (1e9, 0.125, 0), (1e9, 1.0, -1), (1e9, 8.0, -1)],
 )
-def test_steps_grow_to_the_size_of_the_largest_element_and_at_least_1(x: float, last: int) -> None:
-    """What isn't seen beside 1e9 is what rounding hides from 1/8 of the largest step."""
+def test_steps_are_as_large_as_they_must_be_up_to_the_largest_element_or_1(
+    c: float, x: float, k: int
+) -> None:
+    """What isn't seen is what rounding hides from a step of 8ᵏ."""
     generator = torch.Generator().manual_seed(0)
     step = [torch.rand(1, generator=generator, dtype=torch.float64) * 2 - 1 for _ in range(3)][2]
-    unseen = fdl.check_vjp(plus(1e9), {}, torch.tensor([x], dtype=torch.float64))["x"]
-    moved = 8 ** (last - 1) * x * (step + step.sign()).abs().item()
-    assert unseen == pytest.approx(2**-47 * 1e9 / moved, rel=0.01)
+    unseen = fdl.check_vjp(plus(c), {}, torch.tensor([x], dtype=torch.float64))["x"]
+    moved = 8.0**k * x * (step + step.sign()).abs().item()
+    assert unseen == pytest.approx(2**-47 * (c + 2 * x) / moved, rel=0.01)
 
 
 @pytest.mark.parametrize(
     ("f", "x", "calls"),
     [
         (fdl.tanh(), rand(4, 3), 12 * 4),
-        (fdl.relu(), torch.tensor([[1.0, 600.0]]), 2 * 4),
+        (fdl.relu(), torch.tensor([[0.01, 600.0]]), 2 * 4),
+        (fdl.relu(), torch.ones(2, 128), 256 * 4),
         (fdl.relu(), torch.tensor([[1.0, 0.0]]), 4 + 2 * 16),  # both ways by 8⁻¹⁵ to 1
         (fdl.relu(), torch.tensor([[0.0, 64.0]]), 2 * 18 + 4),
     ],
