@@ -217,7 +217,7 @@ def test_the_tolerance_is_the_one_derived() -> None:
 
 @pytest.mark.parametrize(
     ("c", "x", "k"),
-    [(0, 1.0, -5), (1e9, 1e3, -2), (1e9, 1e-3, 3), (1e9, 0.125, 0), (1e9, 1.0, -1), (1e9, 8.0, -1)],
+    [(0, 1.0, -5), (0, 1e12, -5), (1e9, 1e3, -2), (1e9, 1e-3, 3), (1e9, 1.0, -1), (1e9, 8.0, -1)],
 )
 def test_steps_are_as_large_as_they_must_be_up_to_the_largest_element_or_1(
     c: float, x: float, k: int
