@@ -179,11 +179,6 @@ BAD = [
         "relu: expected x to be a floating tensor, got a int64",
     ),
     (
-        lambda: fdl.sequential().vjp({}, INTS),
-        T,
-        "sequential: expected x to be a floating tensor, got a int64",
-    ),
-    (
         lambda: fdl.tanh().apply({}, COMPLEX),
         T,
         "tanh: expected x to be a floating tensor, got a com",

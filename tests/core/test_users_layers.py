@@ -362,3 +362,6 @@ def test_what_is_wrong_beside_a_bare_layer_is_told() -> None:
     model = fdl.sequential(bare(fdl.linear(3, 4)), fdl.linear(5, 2))
     with pytest.raises(ValueError, match=r"linear at 1: expected x of shape \(\.\.\., 5\)"):
         model.vjp(model.init(), X)
+    takes_integers = fdl.relu()._replace(vjp=lambda _, x: (x, None))
+    with pytest.raises(TypeError, match=r"^sequential: expected x to be a floating tensor, got"):
+        fdl.sequential(takes_integers).vjp({"0": {}}, X.long())
