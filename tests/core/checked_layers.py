@@ -224,6 +224,10 @@ RIGHT: dict[str, Right] = {
         {"y": lambda v: (v.x * 1e20).sin(), "x": lambda v: v.gy * (v.x * 1e20).cos() * 1e20},
         wide([1e-20, -3e-20, 0.0]),
     ),
+    "sine, of tiny outputs": Right(
+        {"y": lambda v: 1e-18 * v.x.sin(), "x": lambda v: 1e-18 * v.gy * v.x.cos()},
+        wide([1.0, -0.5, 0.0]),
+    ),
     "1 + x for a tiny x": Right(
         {"y": lambda v: 1 + v.x, "x": lambda v: v.gy}, wide([1e-20, -3e-20])
     ),
@@ -571,6 +575,9 @@ WRONG: dict[str, Wrong] = {
     "high frequency: nothing": Wrong("high frequency", 6, {"x": lambda v: torch.zeros_like(v.x)}),
     "sine: 1 % off, where all are tiny": Wrong(
         "all of them tiny", 6, {"x": lambda v: 1.01 * v.gy * (v.x * 1e20).cos() * 1e20}
+    ),
+    "sine: 1 % off, of tiny outputs": Wrong(
+        "sine, of tiny outputs", 6, {"x": lambda v: 1.01e-18 * v.gy * v.x.cos()}
     ),
     "1 + x: 1 % off": Wrong("1 + x for a tiny x", 6, {"x": lambda v: 1.01 * v.gy}),
     "1 + x: 1 % off at 0": Wrong("1 + x at 0", 6, {"x": lambda v: 1.01 * v.gy}),

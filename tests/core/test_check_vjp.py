@@ -111,6 +111,18 @@ def test_a_message_tells_apart_what_it_tells_of() -> None:
     assert message(twice, {}, x).startswith(said)
 
 
+def test_a_message_tells_the_derivative_whichever_way_the_step_goes() -> None:
+    c = torch.rand(1, 8, generator=torch.Generator().manual_seed(0), dtype=torch.float64) * 2 - 1
+    for j, numeric in enumerate((c + c.sign())[0].tolist()):
+        wrong = layer(
+            y=lambda v: v.x * 1,
+            x=lambda v, j=j: v.gy * (1 + (torch.arange(8) == j)),
+        )
+        said = message(wrong, {}, torch.ones(1, 8))
+        got = re.findall(rf"x\[0, {j}\]: analytic {NUMBER}, numeric {NUMBER},", said)
+        assert [*map(float, got[0])] == pytest.approx([2 * numeric, numeric])
+
+
 def test_params_may_share_a_tensor() -> None:
     both = layer(
         y=lambda v: v.x * v.a + v.x * v.b,
@@ -286,6 +298,15 @@ def test_kinks_hide_no_fault_in_a_large_input() -> None:
     wrong = relu(x=lambda v: v.gy.where(v.y > 0, 0) * (1 + 0.01 * (v.y == v.y.max())))
     index = [int(i) for i in (x == x.max()).nonzero()[0]]
     assert f"x{index}: analytic" in message(wrong, {}, x)
+
+
+def test_kinks_hide_no_fault_in_smaller_elements_of_a_large_input() -> None:
+    x = torch.tensor([1.0, 0.0, 2**-14]).repeat(100, 1)  # a zero counts as 2⁻⁷
+    steeper = layer(
+        y=lambda v: v.x.where(v.x >= 0, 2 * v.x),
+        x=lambda v: v.gy.where(v.x >= 0, 2 * v.gy) * (1 + (v.x == 2**-14)),
+    )
+    assert "x[0, 2]: analytic" in message(steeper, {}, x)
 
 
 def test_kinks_nearby_do_not_count() -> None:
