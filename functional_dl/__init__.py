@@ -15,8 +15,11 @@ from functional_dl.contract import (
     Loss,
     LossPullback,
     LossVjp,
+    Optimizer,
+    OptimizerUpdate,
     Params,
     Pullback,
+    State,
     Update,
     Vjp,
 )
@@ -24,6 +27,10 @@ from functional_dl.layers._activations import relu, sigmoid, tanh
 from functional_dl.layers._combinators import sequential
 from functional_dl.layers._linear import linear
 from functional_dl.losses._regression import mse
+from functional_dl.optimizers._adagrad import adagrad
+from functional_dl.optimizers._adam import adam
+from functional_dl.optimizers._momentum import momentum
+from functional_dl.optimizers._rmsprop import rmsprop
 from functional_dl.optimizers._sgd import sgd
 from functional_dl.stacked import scan, stack, unstack
 from functional_dl.state_dict import from_state_dict, to_state_dict
@@ -42,19 +49,26 @@ __all__ = [
     "LossPullback",
     "LossVjp",
     "Maths",
+    "Optimizer",
+    "OptimizerUpdate",
     "Params",
     "Pullback",
+    "State",
     "Traced",
     "Update",
     "Vjp",
     "VjpError",
+    "adagrad",
+    "adam",
     "check_vjp",
     "from_state_dict",
     "layer",
     "linear",
     "loss",
+    "momentum",
     "mse",
     "relu",
+    "rmsprop",
     "scan",
     "sequential",
     "sgd",
