@@ -29,6 +29,7 @@ from functional_dl.layers._linear import linear
 from functional_dl.losses._regression import mse
 from functional_dl.optimizers._adagrad import adagrad
 from functional_dl.optimizers._adam import adam
+from functional_dl.optimizers._clipping import clip_norm
 from functional_dl.optimizers._momentum import momentum
 from functional_dl.optimizers._rmsprop import rmsprop
 from functional_dl.optimizers._sgd import sgd
@@ -61,6 +62,7 @@ __all__ = [
     "adagrad",
     "adam",
     "check_vjp",
+    "clip_norm",
     "from_state_dict",
     "layer",
     "linear",

@@ -229,7 +229,7 @@ def writer(donate: bool) -> Writer:
     autograd or torch.func may follow them, which they do out of inference mode, and with a home
     from there. Whether they do follow them takes longer to find out than donation saves.
     """
-    if not donate or not torch.is_inference_mode_enabled():
+    if not donate or is_compiling() or not torch.is_inference_mode_enabled():
         return lambda home, operation, *args, **options: operation(*args, **options)
 
     def write(
