@@ -15,8 +15,11 @@ from functional_dl.contract import (
     Loss,
     LossPullback,
     LossVjp,
+    Optimizer,
+    OptimizerUpdate,
     Params,
     Pullback,
+    State,
     Update,
     Vjp,
 )
@@ -30,6 +33,11 @@ from functional_dl.layers._initialized import initialized
 from functional_dl.layers._linear import linear
 from functional_dl.layers._max_pool2d import max_pool2d
 from functional_dl.losses._regression import mse
+from functional_dl.optimizers._adagrad import adagrad
+from functional_dl.optimizers._adam import adam
+from functional_dl.optimizers._clipping import clip_norm
+from functional_dl.optimizers._momentum import momentum
+from functional_dl.optimizers._rmsprop import rmsprop
 from functional_dl.optimizers._sgd import sgd
 from functional_dl.stacked import scan, stack, unstack
 from functional_dl.state_dict import from_state_dict, to_state_dict
@@ -48,13 +56,19 @@ __all__ = [
     "LossPullback",
     "LossVjp",
     "Maths",
+    "Optimizer",
+    "OptimizerUpdate",
     "Params",
     "Pullback",
+    "State",
     "Traced",
     "Update",
     "Vjp",
     "VjpError",
+    "adagrad",
+    "adam",
     "check_vjp",
+    "clip_norm",
     "conv2d",
     "dropout",
     "flatten",
@@ -67,10 +81,12 @@ __all__ = [
     "linear",
     "loss",
     "max_pool2d",
+    "momentum",
     "mse",
     "parallel",
     "relu",
     "residual",
+    "rmsprop",
     "scan",
     "sequential",
     "sgd",

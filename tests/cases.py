@@ -340,27 +340,61 @@ class OptimizerCase:
     """An optimizer.
 
     Attributes:
-        ours: A step.
-        theirs: The constructor of PyTorch's.
+        ours: Its constructor.
+        theirs: The constructor of PyTorch's, of params and the same options.
+        options: Draws them.
     """
 
-    ours: Callable[..., fdl.Params]
+    ours: Callable[..., fdl.Optimizer]
     theirs: Callable[..., torch.optim.Optimizer]
+    options: Callable[[Random], dict[str, Any]] = lambda _: {}
 
-    def triples(self, rng: Random, make: Callable[..., fdl.Params] | None = None) -> Triples:
-        """A step of a parameter, which may be that of `make`."""
+    def triples(self, rng: Random, make: Callable[..., fdl.Optimizer] | None = None) -> Triples:
+        """Some steps of two leaves: the new params and the state.
+
+        The optimizer may be what `make` makes in its place.
+
+        PyTorch's foreach rounds otherwise in half precision, and there, so does its for-loop where
+        gradients are laid out otherwise than params. What it remembers may be laid out as the
+        gradients are.
+        """
         d = Draw(rng)
-        shape, lr = [*d.batch(), rng.choice(SIZES)], rng.choice((0.0, 0.1, 1.0, 3.7))
-        p, g = d.tensor(*shape).clone(), d.tensor(*shape)
-        leaf = p.clone().requires_grad_()
-        leaf.grad = g
-        self.theirs([leaf], lr).step()
-        step = make or self.ours
-        yield "number", step({"p": p}, {"p": g}, lr)["p"], leaf.detach()
-        # A tensor as lr rounds alike where PyTorch vectorizes in full precision.
-        if lr and d.dtype.itemsize > 2 and p.stride() == g.stride():
-            lr = torch.tensor(lr, dtype=torch.float64)
-            yield "tensor", step({"p": p}, {"p": g}, lr)["p"], leaf.detach()
+        half, options = d.dtype.itemsize == 2, self.options(rng)
+        shapes = {"p": d.shape(), "q": d.shape()}
+        params = {k: d.tensor(*shape).clone() for k, shape in shapes.items()}
+        leaves = {k: p.clone().requires_grad_() for k, p in params.items()}
+        optimizer = (make or self.ours)(**options)
+        decays = options.pop("decays", None) or (lambda p: True)
+        groups: list[dict[str, Any]] = [{"params": [p]} for p in leaves.values()]
+        for group, p in zip(groups, params.values(), strict=True):
+            group |= {} if decays(p) else {"weight_decay": 0}
+        theirs = self.theirs(groups, lr=0.1, foreach=not half and rng.random() < 0.5, **options)
+        alike = half or rng.random() < 0.5
+        inference = rng.random() < 0.5  # where what is no longer needed is donated
+        state = fdl.tree_map(copied, optimizer.init(params))
+        for _ in range(rng.randrange(1, 5)):
+            lr: Any = rng.choice((0.0, 1e-3, 0.1, 1.0, 3.7))
+            for group in theirs.param_groups:
+                group["lr"] = lr
+            grads = {k: d.tensor(*shape) for k, shape in shapes.items()}
+            for k, g in grads.items():
+                dense = torch.empty_like(params[k]) if alike else torch.empty_like(g)
+                grads[k] = dense.copy_(g)
+                leaves[k].grad = grads[k].clone()
+            theirs.step()
+            # A tensor as lr rounds alike where PyTorch vectorizes in full precision.
+            if lr and alike and not half and rng.random() < 0.5:
+                lr = torch.tensor(lr, dtype=torch.float64)
+            with torch.inference_mode(inference):
+                grads, state = fdl.tree_map(copied, [grads, state])
+                params, state = optimizer.update(params, grads, state, lr, donate=inference)
+        for k, leaf in leaves.items():
+            yield k, params[k], leaf.detach()
+            for name, remembered in theirs.state[leaf].items():
+                if name == "step" and "step" in state:
+                    yield name, state["step"], remembered.double()
+                elif name in state:
+                    yield f"{name} of {k}", state[name][k].contiguous(), remembered.contiguous()
 
 
 # What to draw
@@ -465,6 +499,63 @@ def made(combinator: Callable[..., Any], whose: str) -> Callable[..., Any]:
     return lambda *network: combinator(*(getattr(LAYERS[k], whose)(*args) for k, args in network))
 
 
+def decaying(rng: Random) -> dict[str, Any]:
+    """Weight decay, if any, of all leaves or of some."""
+    decays = rng.choice((None, None, lambda p: p.dim() >= 2))
+    return {"weight_decay": rng.choice((0.0, 0.01, 0.3)), "decays": decays}
+
+
+def momentum_options(rng: Random) -> dict[str, Any]:
+    """Nesterov's or dampened, or neither."""
+    nesterov = rng.random() < 0.3
+    dampening = 0.0 if nesterov else rng.choice((0.0, 0.1, 0.5))
+    mu = rng.choice((0.9, 0.5, 0.99))
+    return {"mu": mu, "nesterov": nesterov, "dampening": dampening, **decaying(rng)}
+
+
+def adam_options(rng: Random) -> dict[str, Any]:
+    """Adam's or AdamW's."""
+    return {
+        "beta1": rng.choice((0.9, 0.0, 0.5)),
+        "beta2": rng.choice((0.999, 0.95, 0.0)),
+        "eps": rng.choice((1e-8, 1e-3)),
+        "decoupled": rng.random() < 0.5,
+        **decaying(rng),
+    }
+
+
+def rmsprop_options(rng: Random) -> dict[str, Any]:
+    """With momentum, centered, both or neither."""
+    return {
+        "alpha": rng.choice((0.99, 0.9, 0.0)),
+        "eps": rng.choice((1e-8, 1e-3)),
+        "momentum": rng.choice((0.0, 0.9)),
+        "centered": rng.random() < 0.5,
+        **decaying(rng),
+    }
+
+
+def adagrad_options(rng: Random) -> dict[str, Any]:
+    """With a rate that falls or not."""
+    return {
+        "lr_decay": rng.choice((0.0, 0.1)),
+        "initial_accumulator_value": rng.choice((0.0, 0.1)),
+        "eps": rng.choice((1e-10, 1e-3)),
+        **decaying(rng),
+    }
+
+
+def stateless(step: Callable[..., fdl.Params]) -> Callable[[], fdl.Optimizer]:
+    """The constructor of an optimizer that remembers nothing."""
+    return lambda: fdl.Optimizer(
+        lambda params: {},
+        lambda params, grads, state, lr, *, donate=False: (
+            step(params, grads, lr, donate=donate),
+            state,
+        ),
+    )
+
+
 def alike(d: Draw) -> tuple[Tensor, Tensor]:
     """Two tensors of one shape."""
     shape = d.shape()
@@ -503,7 +594,23 @@ LAYERS = {
     "parallel": network(fdl.parallel, Parallel, parallel_args),
 }
 LOSSES = {"mse": LossCase(fdl.mse, nn.MSELoss, alike)}
-OPTIMIZERS = {"sgd": OptimizerCase(fdl.sgd, torch.optim.SGD)}
+OPTIMIZERS = {
+    "sgd": OptimizerCase(stateless(fdl.sgd), torch.optim.SGD),
+    "momentum": OptimizerCase(
+        fdl.momentum,
+        lambda params, mu, **options: torch.optim.SGD(params, momentum=mu, **options),
+        momentum_options,
+    ),
+    "adam": OptimizerCase(
+        fdl.adam,
+        lambda params, beta1, beta2, decoupled, **options: torch.optim.Adam(
+            params, betas=(beta1, beta2), decoupled_weight_decay=decoupled, **options
+        ),
+        adam_options,
+    ),
+    "rmsprop": OptimizerCase(fdl.rmsprop, torch.optim.RMSprop, rmsprop_options),
+    "adagrad": OptimizerCase(fdl.adagrad, torch.optim.Adagrad, adagrad_options),
+}
 
 
 def step_of_network(rng: Random) -> Triples:

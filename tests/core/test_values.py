@@ -122,3 +122,53 @@ def test_sgd() -> None:
     expected = {"a": {"b": tensor([0.0, 3.0])}}
     assert_equal(fdl.sgd(params, grads, 0.25), expected)
     assert_equal(fdl.sgd(params, grads, tensor(0.25)), expected)
+
+
+def test_momentum() -> None:
+    params, grads = {"a": tensor([1.0])}, {"a": tensor([2.0])}
+    optimizer = fdl.momentum(mu=0.5)
+    state = optimizer.init(params)
+    params, state = optimizer.update(params, grads, state, 0.25)
+    assert_equal(params, {"a": tensor([0.5])})
+    params, state = optimizer.update(params, grads, state, 0.25)
+    assert_equal(params, {"a": tensor([-0.25])})  # b = 0.5 · 2 + 2
+    assert_equal(state, {"momentum_buffer": {"a": tensor([3.0])}})
+
+
+def test_adam() -> None:
+    params, grads = {"a": tensor([1.0])}, {"a": tensor([2.0])}
+    optimizer = fdl.adam(beta1=0.5, beta2=0.75, eps=0.0)
+    state = optimizer.init(params)
+    params, state = optimizer.update(params, grads, state, 0.25)
+    assert_equal(params, {"a": tensor([0.75])})  # m̂ = 2, v̂ = 4
+    assert_equal(state["exp_avg"], {"a": tensor([1.0])})
+    assert_equal(state["exp_avg_sq"], {"a": tensor([1.0])})
+    params, state = optimizer.update(params, {"a": tensor([-4.0])}, state, tensor(1.0))
+    # m = −1.5, m̂ = −2; v = 4.75, v̂ = 4.75 / (7 / 16)
+    assert_equal(params, {"a": tensor([0.75 + 2 / (4.75 * 16 / 7) ** 0.5])})
+    assert state["step"].item() == 2
+
+
+def test_adamw_decays_by_the_rate() -> None:
+    params, grads = {"a": tensor([8.0])}, {"a": tensor([2.0])}
+    optimizer = fdl.adam(eps=0.0, weight_decay=0.5, decoupled=True)
+    params, _ = optimizer.update(params, grads, optimizer.init(params), 0.25)
+    assert_equal(params, {"a": tensor([8 * 0.875 - 0.25])})
+
+
+def test_rmsprop() -> None:
+    params, grads = {"a": tensor([1.0])}, {"a": tensor([2.0])}
+    optimizer = fdl.rmsprop(alpha=0.75, eps=0.5)
+    params, state = optimizer.update(params, grads, optimizer.init(params), 0.75)
+    assert_equal(params, {"a": tensor([0.0])})  # 1 − 0.75 · 2 / (√1 + 0.5)
+    assert_equal(state, {"square_avg": {"a": tensor([1.0])}})
+
+
+def test_adagrad() -> None:
+    params, grads = {"a": tensor([1.0])}, {"a": tensor([4.0])}
+    optimizer = fdl.adagrad(lr_decay=1.0, initial_accumulator_value=9.0, eps=0.0)
+    params, state = optimizer.update(params, grads, optimizer.init(params), 1.25)
+    assert_equal(params, {"a": tensor([0.0])})  # 1 − 1.25 · 4 / √25
+    params, state = optimizer.update(params, {"a": tensor([12.0])}, state, 6.5)
+    assert_equal(params, {"a": tensor([-3.0])})  # −6.5 / 2 · 12 / √169
+    assert_equal(state, {"step": tensor(2.0, dtype=torch.float64), "sum": {"a": tensor([169.0])}})
