@@ -5,7 +5,7 @@
 
 from importlib.metadata import version
 
-from functional_dl._guard import Maths, layer, loss
+from functional_dl._guard import Maths, layer, loss, loss_of_classes
 from functional_dl._tree import tree_leaves, tree_map
 from functional_dl.check_vjp import VjpError, check_vjp
 from functional_dl.contract import (
@@ -26,7 +26,8 @@ from functional_dl.layers._dropout import dropout
 from functional_dl.layers._frozen import frozen
 from functional_dl.layers._initialized import initialized
 from functional_dl.layers._linear import linear
-from functional_dl.losses._regression import mse
+from functional_dl.losses._classification import bce_with_logits, cross_entropy
+from functional_dl.losses._regression import huber, l1, mse
 from functional_dl.optimizers._sgd import sgd
 from functional_dl.stacked import scan, stack, unstack
 from functional_dl.state_dict import from_state_dict, to_state_dict
@@ -51,14 +52,19 @@ __all__ = [
     "Update",
     "Vjp",
     "VjpError",
+    "bce_with_logits",
     "check_vjp",
+    "cross_entropy",
     "dropout",
     "from_state_dict",
     "frozen",
+    "huber",
     "initialized",
+    "l1",
     "layer",
     "linear",
     "loss",
+    "loss_of_classes",
     "mse",
     "parallel",
     "relu",

@@ -16,17 +16,22 @@ if __name__ == "compat":  # by the link at the root of the repository
     raise ImportError("compat: expected to be imported as functional_dl.compat")
 
 from .layers import Dropout, LayerModule, Linear, ReLU, Sigmoid, Tanh
+from .losses import MSE, BCEWithLogitsLoss, CrossEntropyLoss, HuberLoss, L1Loss, LossModule
 from .module import Module
-from .mse import MSE
 from .sequential import Sequential
 from .sgd import SGD
 
 __all__ = [
     "MSE",
     "SGD",
+    "BCEWithLogitsLoss",
+    "CrossEntropyLoss",
     "Dropout",
+    "HuberLoss",
+    "L1Loss",
     "LayerModule",
     "Linear",
+    "LossModule",
     "Module",
     "ReLU",
     "Sequential",
