@@ -5,7 +5,7 @@
 
 from importlib.metadata import version
 
-from functional_dl._guard import Maths, layer, loss
+from functional_dl._guard import Maths, layer, loss, loss_of_classes
 from functional_dl._tree import tree_leaves, tree_map
 from functional_dl.check_vjp import VjpError, check_vjp
 from functional_dl.contract import (
@@ -32,7 +32,8 @@ from functional_dl.layers._frozen import frozen
 from functional_dl.layers._initialized import initialized
 from functional_dl.layers._linear import linear
 from functional_dl.layers._max_pool2d import max_pool2d
-from functional_dl.losses._regression import mse
+from functional_dl.losses._classification import bce_with_logits, cross_entropy
+from functional_dl.losses._regression import huber, l1, mse
 from functional_dl.optimizers._adagrad import adagrad
 from functional_dl.optimizers._adam import adam
 from functional_dl.optimizers._clipping import clip_norm
@@ -67,19 +68,24 @@ __all__ = [
     "VjpError",
     "adagrad",
     "adam",
+    "bce_with_logits",
     "check_vjp",
     "clip_norm",
     "conv2d",
+    "cross_entropy",
     "dropout",
     "flatten",
     "from_state_dict",
     "frozen",
     "gelu",
+    "huber",
     "initialized",
+    "l1",
     "layer",
     "leaky_relu",
     "linear",
     "loss",
+    "loss_of_classes",
     "max_pool2d",
     "momentum",
     "mse",

@@ -115,10 +115,28 @@ def loss(constructor: Callable[P, LossVjp]) -> Callable[P, Loss]:
     Returns:
         The constructor of a `Loss`.
     """
+    return _losses(_LossCall, constructor)
 
+
+def loss_of_classes(constructor: Callable[P, LossVjp]) -> Callable[P, Loss]:
+    """As `loss`, for a loss of a prediction (..., C) and a target (...) that is one of C classes.
+
+    The loss refuses a target that is not int64 or of another shape, and one out of range where
+    that makes the maths raise, as `torch.gather` does on a CPU.
+
+    Args:
+        constructor: Returns (y, t) ↦ (value, pullback), as in the contract.
+
+    Returns:
+        The constructor of a `Loss`.
+    """
+    return _losses(_LossOfClassesCall, constructor)
+
+
+def _losses(kind: type[_LossCall], constructor: Callable[P, LossVjp]) -> Callable[P, Loss]:
     @wraps(constructor)
     def make(*args: P.args, **kwargs: P.kwargs) -> Loss:
-        call = _LossCall(constructor(*args, **kwargs), make, args, kwargs)
+        call = kind(constructor(*args, **kwargs), make, args, kwargs)
         return Loss(call.apply, call.vjp)
 
     return make
@@ -298,6 +316,25 @@ class _LossCall(Call):
         if not isinstance(t, Tensor) or t.shape != y.shape or t.dtype is not y.dtype:
             raise not_like(self.name, "the target", t, y.dtype, y.shape)
         return self.maths(y, t)
+
+
+class _LossOfClassesCall(_LossCall):
+    def vjp(self, y: Any, t: Any) -> tuple[Tensor, LossPullback]:
+        if not isinstance(y, Tensor) or not y.is_floating_point():
+            raise not_floating(self.name, "the prediction", y)
+        *shape, classes = y.shape or (0,)
+        if not classes:
+            got = tuple(y.shape)
+            raise ValueError(f"{self.name}: expected a prediction of shape (..., C), got {got}")
+        if not isinstance(t, Tensor) or t.dtype is not torch.int64 or [*t.shape] != shape:
+            raise not_like(self.name, "the target", t, torch.int64, shape)
+        try:
+            return self.maths(y, t)
+        except RuntimeError as error:
+            if "out of bounds" in str(error):
+                what = f"targets from 0 to {classes - 1}, got: {error}"
+                raise ValueError(f"{self.name}: expected {what}") from error
+            raise
 
 
 def _first(grads: Any) -> Any:

@@ -40,7 +40,8 @@ def same_bits(a: Tensor, b: Tensor) -> bool:
     """Whether shapes, dtypes and all bits agree; every NaN is the same NaN."""
     if a.shape != b.shape or a.dtype != b.dtype:
         return False
-    a, b = (t.masked_fill(t.isnan(), torch.nan) for t in (a, b))
+    if a.is_floating_point():
+        a, b = (t.masked_fill(t.isnan(), torch.nan) for t in (a, b))
     return torch.equal(bits(a), bits(b))
 
 
@@ -119,13 +120,24 @@ class Draw:
                 torch.randint(len(SPECIAL), shape, generator=generator)
             ]
             t = torch.where(torch.rand(shape, generator=generator) < 0.1, chosen, t)
+        return self.laid_out(t)
+
+    def classes(self, n: int, *shape: int) -> Tensor:
+        """Whole numbers below n, in some layout."""
+        generator = torch.Generator().manual_seed(self.rng.getrandbits(32))
+        return self.laid_out(torch.randint(n, shape, generator=generator))
+
+    def laid_out(self, t: Tensor) -> Tensor:
+        """The same numbers, but where one stands for many, in some layout."""
+        rng, shape = self.rng, t.shape
         layout = rng.randrange(5) if shape else 0
         if layout == 1:  # dimensions stored in another order
             order = rng.sample(range(t.dim()), t.dim())
             t = t.permute(order).contiguous().permute([order.index(i) for i in range(t.dim())])
-        elif layout == 2:  # with gaps, in which a NaN shows who reads them
+        elif layout == 2:  # with gaps, in which a NaN, or no class, shows who reads them
             steps = [rng.choice((1, 2)) for _ in shape]
-            wide = t.new_full([2 * size + 2 for size in shape], torch.nan)
+            gap = torch.nan if t.is_floating_point() else -1
+            wide = t.new_full([2 * size + 2 for size in shape], gap)
             gaps = [slice(1, 1 + s * size, s) for s, size in zip(steps, shape, strict=True)]
             t = wide[tuple(gaps)].copy_(t)
         elif layout == 3:  # one element for a whole dimension
@@ -303,29 +315,61 @@ class LayerCase:
                 yield name, ours[name], theirs[name], exact[name]
 
 
+class CrossEntropy(nn.Module):
+    """Cross-entropy in PyTorch's operations, for autograd to differentiate."""
+
+    def __init__(
+        self, reduction: str, ignore_index: int | None = None, label_smoothing: float = 0.0
+    ) -> None:
+        super().__init__()
+        self.reduction, self.ignored, self.smoothing = reduction, ignore_index, label_smoothing
+
+    def forward(self, y: Tensor, t: Tensor) -> Tensor:
+        """Of logits y, whose last dimension holds the classes."""
+        t = t[..., None]
+        kept = torch.ones_like(t, dtype=torch.bool) if self.ignored is None else t != self.ignored
+        z = y - y.detach().amax(-1, keepdim=True)
+        told = z.gather(-1, t.where(kept, 0))
+        if self.smoothing:
+            told = told.lerp(z.mean(-1, keepdim=True), self.smoothing)
+        losses = z.exp().sum(-1, keepdim=True).log() - told
+        if self.ignored is None:
+            return losses.mean() if self.reduction == "mean" else losses.sum()
+        total = losses.masked_fill(~kept, 0).sum()
+        return total / kept.sum() if self.reduction == "mean" else total
+
+
 @dataclass(frozen=True)
 class LossCase:
     """A loss.
 
     Attributes:
         ours: Its constructor.
-        theirs: The constructor of PyTorch's module, which takes the same arguments.
+        theirs: The constructor of PyTorch's module, or of the same maths in PyTorch's operations,
+            which takes the same arguments.
         primals: Draws a prediction and a target.
+        args: Draws the arguments, by name.
+        tier: As a layer's.
+        dtypes: Where the tier holds.
     """
 
     ours: Callable[..., fdl.Loss]
     theirs: Callable[..., nn.Module]
     primals: Callable[[Draw], tuple[Tensor, Tensor]]
+    args: Callable[[Draw], dict[str, Any]]
+    tier: str = "A"
+    dtypes: Sequence[torch.dtype] = DTYPES
 
     def drawn(
         self, d: Draw, make: Callable[..., fdl.Loss] | None = None
     ) -> tuple[fdl.Loss, nn.Module, Tensor, Tensor]:
         """The loss, or what `make` makes in its place, PyTorch's module, y and t."""
-        return (make or self.ours)(), self.theirs(), *self.primals(d)
+        args = self.args(d)
+        return (make or self.ours)(**args), self.theirs(**args), *self.primals(d)
 
     def triples(self, rng: Random, make: Callable[..., fdl.Loss] | None = None) -> Triples:
         """The value and the gradient, where the loss may be what `make` makes in its place."""
-        loss, module, y, t = self.drawn(Draw(rng), make)
+        loss, module, y, t = self.drawn(Draw(rng, rng.choice(self.dtypes)), make)
         their_value, their_pullback = autograd(lambda y: module(y, t), y)
         (their_gy,) = their_pullback()
         with torch.inference_mode(rng.random() < 0.5):
@@ -556,10 +600,38 @@ def stateless(step: Callable[..., fdl.Params]) -> Callable[[], fdl.Optimizer]:
     )
 
 
+def a_reduction(d: Draw) -> dict[str, Any]:
+    """The mean in most cases, which is the default."""
+    return {"reduction": d.rng.choice(("mean", "mean", "sum"))}
+
+
+def huber_args(d: Draw) -> dict[str, Any]:
+    """With numbers of all dtypes, since PyTorch rounds others in some places and not in others."""
+    return {**a_reduction(d), "delta": d.rng.choice((0.125, 1.0, 1.5, torch.inf))}
+
+
+def cross_entropy_args(d: Draw) -> dict[str, Any]:
+    """With the first class for one that is ignored, or none, and smoothing or none."""
+    ignored, smoothing = d.rng.choice((None, None, 0)), d.rng.choice((0.0, 0.0, 0.1, 1.0))
+    return {**a_reduction(d), "ignore_index": ignored, "label_smoothing": smoothing}
+
+
 def alike(d: Draw) -> tuple[Tensor, Tensor]:
     """Two tensors of one shape."""
     shape = d.shape()
     return d.tensor(*shape), d.tensor(*shape)
+
+
+def alike_in_full(d: Draw) -> tuple[Tensor, Tensor]:
+    """Two tensors of one shape, the first with memory for each element."""
+    y, t = alike(d)
+    return y.clone() if 0 in y.stride() else y, t
+
+
+def logits(d: Draw) -> tuple[Tensor, Tensor]:
+    """Small ones or large ones, and classes."""
+    *batch, n = features(d)
+    return d.tensor(*batch, n) * d.rng.choice((1, 1000)), d.classes(n, *batch)
 
 
 def network(
@@ -593,7 +665,6 @@ LAYERS = {
     "residual": network(fdl.residual, Residual, residual_args),
     "parallel": network(fdl.parallel, Parallel, parallel_args),
 }
-LOSSES = {"mse": LossCase(fdl.mse, nn.MSELoss, alike)}
 OPTIMIZERS = {
     "sgd": OptimizerCase(stateless(fdl.sgd), torch.optim.SGD),
     "momentum": OptimizerCase(
@@ -610,6 +681,17 @@ OPTIMIZERS = {
     ),
     "rmsprop": OptimizerCase(fdl.rmsprop, torch.optim.RMSprop, rmsprop_options),
     "adagrad": OptimizerCase(fdl.adagrad, torch.optim.Adagrad, adagrad_options),
+}
+
+
+LOSSES = {
+    "mse": LossCase(fdl.mse, nn.MSELoss, alike, a_reduction),
+    "l1": LossCase(fdl.l1, nn.L1Loss, alike, a_reduction),
+    "huber": LossCase(
+        fdl.huber, nn.HuberLoss, alike_in_full, huber_args, dtypes=[*DTYPES[:2], torch.bfloat16]
+    ),
+    "cross_entropy": LossCase(fdl.cross_entropy, CrossEntropy, logits, cross_entropy_args, "B"),
+    "bce_with_logits": LossCase(fdl.bce_with_logits, nn.BCEWithLogitsLoss, alike, a_reduction),
 }
 
 

@@ -29,8 +29,8 @@ from .layers import (
     SiLU,
     Tanh,
 )
+from .losses import MSE, BCEWithLogitsLoss, CrossEntropyLoss, HuberLoss, L1Loss, LossModule
 from .module import Module
-from .mse import MSE
 from .sequential import Sequential
 from .sgd import SGD
 
@@ -38,12 +38,17 @@ __all__ = [
     "GELU",
     "MSE",
     "SGD",
+    "BCEWithLogitsLoss",
     "Conv2d",
+    "CrossEntropyLoss",
     "Dropout",
     "Flatten",
+    "HuberLoss",
+    "L1Loss",
     "LayerModule",
     "LeakyReLU",
     "Linear",
+    "LossModule",
     "MaxPool2d",
     "Module",
     "ReLU",

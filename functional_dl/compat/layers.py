@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import cached_property
 from typing import Any
 
@@ -15,6 +14,7 @@ from functional_dl._tree import tensors
 from functional_dl.contract import call_of, name_of
 
 from ._bound import Bound, WayBack, at, vjp_named
+from ._bound import made as _made
 from .module import Module
 
 
@@ -105,15 +105,6 @@ class LayerModule(Module):
 
     def __repr__(self) -> str:
         return f"LayerModule({self._layer})" if type(self) is LayerModule else super().__repr__()
-
-
-def _made(module: Module, constructor: Callable[..., fdl.Layer], *args: Any) -> fdl.Layer:
-    """The constructor's layer; its errors speak of the module."""
-    try:
-        return constructor(*args)
-    except (TypeError, ValueError) as error:
-        name = type(module).__name__
-        raise type(error)(str(error).replace(constructor.__name__, name, 1)) from None
 
 
 class Linear(LayerModule):
