@@ -182,7 +182,9 @@ def _repeat(constructor: Callable[..., Any], args: Any, kwargs: Any) -> Any:
 
 def takes_generator(vjp: Vjp) -> bool:
     """Whether it has an argument of this name."""
-    return "generator" in signature(vjp).parameters
+    code = getattr(vjp, "__code__", None)  # which compiled code can look at
+    names = code.co_varnames[: code.co_argcount] if code else signature(vjp).parameters
+    return "generator" in names
 
 
 def call_of(f: Layer | Loss | Optimizer) -> Call | None:
