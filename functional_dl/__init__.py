@@ -5,7 +5,7 @@
 
 from importlib.metadata import version
 
-from functional_dl._guard import Maths, layer, loss
+from functional_dl._guard import Maths, layer, loss, loss_of_classes
 from functional_dl._tree import tree_leaves, tree_map
 from functional_dl.check_vjp import VjpError, check_vjp
 from functional_dl.contract import (
@@ -15,18 +15,30 @@ from functional_dl.contract import (
     Loss,
     LossPullback,
     LossVjp,
+    Optimizer,
+    OptimizerUpdate,
     Params,
     Pullback,
+    State,
     Update,
     Vjp,
 )
-from functional_dl.layers._activations import relu, sigmoid, tanh
+from functional_dl.layers._activations import gelu, leaky_relu, relu, sigmoid, silu, tanh
 from functional_dl.layers._combinators import parallel, residual, sequential
+from functional_dl.layers._conv2d import conv2d
 from functional_dl.layers._dropout import dropout
+from functional_dl.layers._flatten import flatten
 from functional_dl.layers._frozen import frozen
 from functional_dl.layers._initialized import initialized
 from functional_dl.layers._linear import linear
-from functional_dl.losses._regression import mse
+from functional_dl.layers._max_pool2d import max_pool2d
+from functional_dl.losses._classification import bce_with_logits, cross_entropy
+from functional_dl.losses._regression import huber, l1, mse
+from functional_dl.optimizers._adagrad import adagrad
+from functional_dl.optimizers._adam import adam
+from functional_dl.optimizers._clipping import clip_norm
+from functional_dl.optimizers._momentum import momentum
+from functional_dl.optimizers._rmsprop import rmsprop
 from functional_dl.optimizers._sgd import sgd
 from functional_dl.stacked import scan, stack, unstack
 from functional_dl.state_dict import from_state_dict, to_state_dict
@@ -45,28 +57,47 @@ __all__ = [
     "LossPullback",
     "LossVjp",
     "Maths",
+    "Optimizer",
+    "OptimizerUpdate",
     "Params",
     "Pullback",
+    "State",
     "Traced",
     "Update",
     "Vjp",
     "VjpError",
+    "adagrad",
+    "adam",
+    "bce_with_logits",
     "check_vjp",
+    "clip_norm",
+    "conv2d",
+    "cross_entropy",
     "dropout",
+    "flatten",
     "from_state_dict",
     "frozen",
+    "gelu",
+    "huber",
     "initialized",
+    "l1",
     "layer",
+    "leaky_relu",
     "linear",
     "loss",
+    "loss_of_classes",
+    "max_pool2d",
+    "momentum",
     "mse",
     "parallel",
     "relu",
     "residual",
+    "rmsprop",
     "scan",
     "sequential",
     "sgd",
     "sigmoid",
+    "silu",
     "stack",
     "summary",
     "tanh",

@@ -1,10 +1,12 @@
 """The errors for bad input. Each message says who raises it, what was expected and what came.
 
 These functions return them: the conditions stand where they are raised, for with a call for each,
-checks would take twice as long, and the step of a small network feels it.
+checks would take twice as long, and the step of a small network feels it. Only what a constructor
+is given is checked here.
 """
 
 from collections.abc import Iterable, Sequence
+from numbers import Integral
 
 import torch
 from torch import Tensor
@@ -50,3 +52,11 @@ def not_keyed(name: str, what: str, tree: object, keys: Iterable[str]) -> TypeEr
     if not isinstance(tree, dict):
         return not_a(name, what, tree, "a dict")
     return ValueError(f"{name}: expected {what} with the keys {[*keys]}, got {[*tree]}")
+
+
+def check_sizes(name: str, least: int = 1, **sizes: object) -> None:
+    """Raises ValueError for what is no integer from least up."""
+    for what, size in sizes.items():
+        if not isinstance(size, Integral) or isinstance(size, bool) or size < least:
+            kind = "a positive integer" if least else "an integer from 0 up"
+            raise ValueError(f"{name}: expected {what} to be {kind}, got {size!r}")

@@ -49,7 +49,8 @@ class Maths(NamedTuple):
         draw: (params, generator) ↦ None, which fills params that have just been allocated.
         layers: The layers that it is made of, under the keys of their params.
         apply: (params, x) ↦ y, where that takes less than `vjp`.
-        features: The size that the last dimension of x must have, for the message if it hasn't.
+        takes: Whether x may have this shape, and which ones it may have in words, for the message
+            when the maths has raised.
         through: (params, x) ↦ (y, gy ↦ gx), as vjp, without the gradients of params.
     """
 
@@ -58,7 +59,7 @@ class Maths(NamedTuple):
     draw: Callable[[Params, Generator], object] | None = None
     layers: dict[str, Layer] | None = None
     apply: Callable[[Params, Tensor], Tensor] | None = None
-    features: int | None = None
+    takes: tuple[Callable[[torch.Size], bool], str] | None = None
     through: Callable[[Params, Tensor], tuple[Tensor, Through]] | None = None
 
 
@@ -114,10 +115,28 @@ def loss(constructor: Callable[P, LossVjp]) -> Callable[P, Loss]:
     Returns:
         The constructor of a `Loss`.
     """
+    return _losses(_LossCall, constructor)
 
+
+def loss_of_classes(constructor: Callable[P, LossVjp]) -> Callable[P, Loss]:
+    """As `loss`, for a loss of a prediction (..., C) and a target (...) that is one of C classes.
+
+    The loss refuses a target that is not int64 or of another shape, and one out of range where
+    that makes the maths raise, as `torch.gather` does on a CPU.
+
+    Args:
+        constructor: Returns (y, t) ↦ (value, pullback), as in the contract.
+
+    Returns:
+        The constructor of a `Loss`.
+    """
+    return _losses(_LossOfClassesCall, constructor)
+
+
+def _losses(kind: type[_LossCall], constructor: Callable[P, LossVjp]) -> Callable[P, Loss]:
     @wraps(constructor)
     def make(*args: P.args, **kwargs: P.kwargs) -> Loss:
-        call = _LossCall(constructor(*args, **kwargs), make, args, kwargs)
+        call = kind(constructor(*args, **kwargs), make, args, kwargs)
         return Loss(call.apply, call.vjp)
 
     return make
@@ -269,12 +288,11 @@ class _LayerCall(Call):
 
     def check(self, name: str, params: Params, x: Any) -> None:
         """Raises what is wrong with x or a leaf of params."""
-        features = self.maths.features
+        takes = self.maths.takes
         if not x.is_floating_point():
             raise not_floating(name, "x", x)
-        if features and x.shape[-1:] != (features,):
-            shape = tuple(x.shape)
-            raise ValueError(f"{name}: expected x of shape (..., {features}), got {shape}")
+        if takes and not takes[0](x.shape):
+            raise ValueError(f"{name}: expected x of shape {takes[1]}, got {tuple(x.shape)}")
         for k, shape in self.shapes.items():
             p = params[k]
             if not isinstance(p, Tensor) or p.dtype != x.dtype or p.shape != shape:
@@ -298,6 +316,25 @@ class _LossCall(Call):
         if not isinstance(t, Tensor) or t.shape != y.shape or t.dtype is not y.dtype:
             raise not_like(self.name, "the target", t, y.dtype, y.shape)
         return self.maths(y, t)
+
+
+class _LossOfClassesCall(_LossCall):
+    def vjp(self, y: Any, t: Any) -> tuple[Tensor, LossPullback]:
+        if not isinstance(y, Tensor) or not y.is_floating_point():
+            raise not_floating(self.name, "the prediction", y)
+        *shape, classes = y.shape or (0,)
+        if not classes:
+            got = tuple(y.shape)
+            raise ValueError(f"{self.name}: expected a prediction of shape (..., C), got {got}")
+        if not isinstance(t, Tensor) or t.dtype is not torch.int64 or [*t.shape] != shape:
+            raise not_like(self.name, "the target", t, torch.int64, shape)
+        try:
+            return self.maths(y, t)
+        except RuntimeError as error:
+            if "out of bounds" in str(error):
+                what = f"targets from 0 to {classes - 1}, got: {error}"
+                raise ValueError(f"{self.name}: expected {what}") from error
+            raise
 
 
 def _first(grads: Any) -> Any:

@@ -6,16 +6,39 @@ in which order, decides the last bits and the time; the rest of its docstring sa
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
+from functools import reduce
+from typing import Any, TypeAlias
 
 import torch
 from torch import Tensor
 from torch.compiler import is_compiling
 
+from functional_dl.contract import Generator, Params
+
 BITS = {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
 """For a number of so many bytes, an integer that holds its bits."""
 
 _ONE = torch.ones((), dtype=torch.float32, device="cpu")
+_CUBIC = math.sqrt(8 / math.pi)  # gelu's
+
+
+def uniform(fan_in: int) -> Callable[[Params, Generator], None]:
+    """Draws from U[−1/√n, 1/√n], weight first, for outputs that are sums of n products.
+
+    Both bounds are 1/√n; the weight's is rounded as in PyTorch's kaiming_uniform_, which shows in
+    float64.
+    """
+
+    def draw(params: Params, generator: Generator) -> None:
+        for k, p in params.items():
+            bound = 1 / math.sqrt(fan_in)
+            if k == "weight":
+                bound = math.sqrt(3) * (math.sqrt(1 / 3) / math.sqrt(fan_in))
+            p.uniform_(-bound, bound, generator=generator)
+
+    return draw
 
 
 def affine(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
@@ -73,6 +96,87 @@ def _is_fused(x: Tensor, bias: Tensor) -> bool:
     return x.is_contiguous() and bias.is_contiguous()
 
 
+def channels_last(*tensors: Tensor) -> bool:
+    """Whether images or filters among these have their channels last in memory.
+
+    By PyTorch's rule (is_channels_last_strides_2d in c10/core/MemoryFormat.h), strides that may be
+    of channels first are so. `torch.vmap` refuses to be asked for it.
+    """
+    return any(map(_has_channels_last, tensors))
+
+
+def _has_channels_last(x: Tensor) -> bool:
+    if x.dim() != 4:
+        return False
+    strides, least = x.stride(), 0
+    for d in (1, 3, 2, 0):
+        if x.shape[d] == 0 or strides[d] < max(least, d == 1) or (d == 0 and least == strides[1]):
+            return False
+        least = strides[d] * x.shape[d]
+    return True
+
+
+def in_order(x: Tensor, last: bool) -> Tensor:
+    """X with its channels last in memory, or else contiguous."""
+    return x.movedim(-3, -1).contiguous().movedim(-1, -3) if last else x.contiguous()
+
+
+def filters_grad(gy: Tensor, x: Tensor, weight: Tensor, padding: int, stride: int) -> Tensor:
+    """Σ ∇Y[n, o, i, j] X[n, c, s i + p, s j + q] over n, i and j, X with its padding.
+
+    With oneDNN (use_mkldnn in ATen/native/Convolution.cpp), PyTorch's is a kernel that no operation
+    has; the convolution of X by ∇Y, with samples and channels exchanged, is as exact and faster.
+    Without oneDNN, and in double precision, PyTorch's is a sum of one product for each sample
+    (slow_conv2d_backward_weight_frame in ATen/native/ConvolutionMM2d.cpp), as is this. So it is
+    for a single sample, too, for `torch.vmap` makes one batch of such products.
+    """
+    k, several = weight.shape[-1], x.dim() == 4 and x.shape[0] > 1
+    if several and x.dtype == torch.float32 and torch.backends.mkldnn.enabled:
+        exchanged = x.transpose(0, 1), gy.transpose(0, 1)
+        grad = torch.conv2d(*exchanged, padding=padding, dilation=stride)
+        grad = grad[..., :k, :k].transpose(0, 1)
+    else:
+        images, gys = (x, gy) if x.dim() == 4 else (x[None], gy[None])
+        padded = torch.constant_pad_nd(images, [padding] * 4) if padding else images
+        windows = padded.unfold(2, k, stride).unfold(3, k, stride)  # N, C, H, W, k, k
+        columns = windows.permute(0, 1, 4, 5, 2, 3).flatten(4).flatten(1, 3)
+        start = gy.new_zeros(weight.shape[0], columns.shape[1])
+        grad = start.addbmm(gys.flatten(2), columns.mT).view(weight.shape)
+    return in_order(grad, channels_last(x, weight))
+
+
+def largest(x: Tensor, k: int, dim: int) -> Tensor:
+    """The largest of every k numbers along a dimension, without what is left over at its end.
+
+    By comparing slices of X, five times as fast as PyTorch's max_pool2d.
+    """
+    return reduce(torch.maximum, x.unfold(dim, k, k).unbind(-1))
+
+
+def to_largest(gy: Tensor, x: Tensor, y: Tensor, k: int, dim: int) -> Tensor:
+    """∇Y at the first of the largest of every k numbers along a dimension, 0 elsewhere.
+
+    ∇Y may be the bits of numbers, as integers: they are multiplied, which doesn't branch.
+    """
+    chosen: list[Tensor] = []
+    for part in x.unfold(dim, k, k).unbind(-1)[:-1]:
+        first = part == y
+        if gy.is_floating_point():
+            chosen.append(gy.where(first, 0))
+            gy = gy.masked_fill(first, 0)
+        else:
+            chosen.append(gy * first)
+            gy = gy - chosen[-1]
+    gx = torch.stack([*chosen, gy], dim).flatten(dim - 1, dim)
+    over = x.shape[dim] % k
+    return torch.constant_pad_nd(gx, [0] * (-2 * dim - 1) + [over]) if over else gx
+
+
+def as_bits(x: Tensor) -> Tensor:
+    """X; in inference mode, where nothing is differentiated again, its bits as integers."""
+    return x if is_compiling() or not x.is_inference() else x.view(BITS[x.element_size()])
+
+
 def where_positive(gy: Tensor, y: Tensor) -> Tensor:
     """∇Y where Y is positive or NaN, +0 elsewhere, for a Y that is never negative.
 
@@ -122,6 +226,59 @@ def times_sigmoid_slope(gy: Tensor, y: Tensor) -> Tensor:
     return gy * (1 - y) * y
 
 
+def one_or(x: Tensor, slope: float) -> Tensor:
+    """1 where X is positive, slope elsewhere, for a slope in [0, 1].
+
+    `torch.where` would branch for each element, which takes twenty times as long on random signs.
+    """
+    return x.sign().clamp_(min=slope)
+
+
+def times_factor(gy: Tensor, x: Tensor, factor: Tensor) -> Tensor:
+    """∇Y ⊙ F, laid out like PyTorch's: as X, but as ∇Y where X repeats elements."""
+    return gy * factor if 0 in x.stride() else factor * gy
+
+
+def normal_distribution(x: Tensor) -> Tensor:
+    """(1 + erf(X/√2)) / 2.
+
+    By erfc, which is exact where the sum would leave a few digits.
+    """
+    return torch.erfc(x * -math.sqrt(0.5)).mul_(0.5)
+
+
+def times_normal_slope(gy: Tensor, x: Tensor, phi: Tensor) -> Tensor:
+    """∇Y ⊙ (Φ + X ⊙ exp(−X²/2) / √(2π)).
+
+    The factor goes into the exponent, which saves a pass over memory.
+    """
+    return gy * phi.addcmul(x, _plus_square(-math.log(2 * math.pi) / 2, -0.5, x).exp_())
+
+
+def logistic_distribution(x: Tensor) -> Tensor:
+    """1 / (1 + exp(−U)), with U = √(8/π) (X + 0.044715 X³).
+
+    PyTorch's gelu takes (1 + tanh(U/2)) / 2, the same with more passes and fewer digits.
+    """
+    return _plus_square(_CUBIC, 0.044715 * _CUBIC, x).mul_(x).sigmoid_()
+
+
+def times_logistic_slope(gy: Tensor, x: Tensor, phi: Tensor) -> Tensor:
+    """∇Y ⊙ (Φ + X ⊙ Φ ⊙ (1 − Φ) ⊙ dU/dX)."""
+    x_slope = _plus_square(_CUBIC, 3 * 0.044715 * _CUBIC, x).mul_(x)
+    return gy * phi.addcmul(x_slope, phi.addcmul(phi, phi, value=-1))
+
+
+def _plus_square(a: float, b: float, x: Tensor) -> Tensor:
+    """a + b X², in one pass."""
+    return x.new_full((), a).addcmul(x, x, value=b)
+
+
+def at_least_single(x: Tensor) -> Tensor:
+    """X, where it is of half precision in single precision."""
+    return x.float() if x.element_size() == 2 else x
+
+
 def _in_single(gy: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
     """Both in single precision, such that their product is laid out as that of ∇Y and Y.
 
@@ -145,32 +302,120 @@ def inverted_mask(x: Tensor, p: float, generator: torch.Generator) -> Tensor:
 def times_number(x: Tensor, number: float) -> Tensor:
     """X · number.
 
-    Like PyTorch's mse_loss_backward: number is first rounded to the dtype of X, which shows in half
-    precision, and the result is laid out by rows, also where X is not.
+    Like PyTorch's mse_loss_backward, huber_loss_backward and, after abs, mean_backward: number is
+    first rounded to the dtype of X, which shows in half precision, and the result is laid out by
+    rows, also where X is not.
     """
     return (x * x.new_full((), number)).contiguous()
+
+
+def log_losses(y: Tensor, t: Tensor) -> Tensor:
+    """(1 − T) ⊙ Y + log(1 + exp(−Y)).
+
+    By PyTorch's operation: its exp and log1p (log_sigmoid in ATen/native/cpu/Activation.cpp) are
+    vectorized to the last element and widen half precision, and no other operation's do both.
+    """
+    return torch.binary_cross_entropy_with_logits(y, t, None, None, 0)  # 0: without reduction
 
 
 def minus_multiple(lr: float | Tensor, donate: bool) -> Callable[[Tensor, Tensor], Tensor]:
     """(p, g) ↦ p − lr · g, rounded once like the add_(g, alpha=-lr) of PyTorch's SGD.
 
     It is not written as add(p, g, alpha=-lr), since torch 2.13's compiler loses that alpha. If g is
-    donated, the result takes its memory, unless they are laid out in different ways, or autograd or
-    torch.func may follow p or g, which they do out of inference mode, and with a g from there.
-    Whether they do follow them takes longer to find out than donation saves.
+    donated, the result takes its memory: see `writer`.
     """
     if isinstance(lr, Tensor):
         return lambda p, g: p.addcmul(g, lr, value=-1)
     lr = float(lr)  # by which no integers can be scaled
-    if not donate or not torch.is_inference_mode_enabled():
+    if not donate:
         return lambda p, g: torch.sub(p, g, alpha=lr)
+    write = writer(donate)
+    return lambda p, g: write(g, torch.sub, p, g, alpha=lr)
 
-    def into(p: Tensor, g: Tensor) -> Tensor:
-        if p.is_contiguous() and g.is_contiguous() and g.is_inference():
+
+def minus_ratio(size: float | Tensor, write: Writer) -> Callable[[Tensor, Tensor, Tensor], Tensor]:
+    """(p, a, b) ↦ p − size · a / b, which may take the memory of b.
+
+    Like the addcdiv_(a, b, value=-size) of PyTorch's optimizers, the product is rounded before the
+    quotient is; half precision is computed in single precision and rounded once, at the end.
+    """
+    if not isinstance(size, Tensor):
+        return lambda p, a, b: write(b, torch.addcdiv, p, a, b, value=-size)
+    at = rounded(size)
+
+    def step(p: Tensor, a: Tensor, b: Tensor) -> Tensor:
+        if p.element_size() == 2:
+            return step(p.float(), a.float(), b.float()).to(p.dtype)
+        return write(b, torch.addcdiv, p, a * at(p.dtype), b, value=-1)
+
+    return step
+
+
+def rounded(number: Tensor) -> Callable[[torch.dtype], Tensor]:
+    """dtype ↦ the 0-d tensor, rounded once for tensors of that dtype.
+
+    PyTorch takes numbers in single precision where tensors are in half.
+    """
+    known: dict[torch.dtype, Tensor] = {}
+
+    def at(dtype: torch.dtype) -> Tensor:
+        if dtype not in known:
+            known[dtype] = number.to(torch.float32 if dtype.itemsize == 2 else dtype)
+        return known[dtype]
+
+    return at
+
+
+def constant(number: float) -> dict[torch.dtype, Tensor]:
+    """By dtype, a 0-d tensor that stands for number beside tensors of that dtype.
+
+    A sum or a product with it takes half the time that one with a Python number does.
+    """
+    with torch.inference_mode(False):
+        exact = torch.tensor(number, dtype=torch.float64, device="cpu")
+        single = exact.float()
+    return {
+        torch.float64: exact,
+        **dict.fromkeys((torch.float32, torch.bfloat16, torch.float16), single),
+    }
+
+
+ONE = constant(1.0)[torch.float64]
+_HALF = constant(0.5)[torch.float64]
+
+
+def quotient(number: float | Tensor, by: Tensor) -> Tensor:
+    """number / by, of 0-d tensors: of a Python number, PyTorch makes a product with 1 / by."""
+    return (number if isinstance(number, Tensor) else torch.full_like(by, number)) / by
+
+
+def square_root(number: Tensor) -> Tensor:
+    """√number of a 0-d tensor, rounded as Python's number ** 0.5, which isn't always sqrt's."""
+    return torch.pow(number, _HALF)
+
+
+Writer: TypeAlias = Callable[..., Tensor]
+"""(home, operation, x, …) ↦ operation(x, …), perhaps in the memory of home."""
+
+
+def writer(donate: bool) -> Writer:
+    """What operations are called by where memory may be donated.
+
+    The result takes the memory of home unless x and home are laid out in different ways, or
+    autograd or torch.func may follow them, which they do out of inference mode, and with a home
+    from there. Whether they do follow them takes longer to find out than donation saves.
+    """
+    if not donate or is_compiling() or not torch.is_inference_mode_enabled():
+        return lambda home, operation, *args, **options: operation(*args, **options)
+
+    def write(
+        home: Tensor, operation: Callable[..., Tensor], x: Tensor, *args: Any, **options: Any
+    ) -> Tensor:
+        if x.is_contiguous() and home.is_contiguous() and home.is_inference():
             try:
-                return torch.sub(p, g, alpha=lr, out=g)
+                return operation(x, *args, **options, out=home)
             except RuntimeError:  # torch.vmap, before anything is written
                 pass
-        return torch.sub(p, g, alpha=lr)
+        return operation(x, *args, **options)
 
-    return into
+    return write

@@ -1,4 +1,4 @@
-"""The contract: what a layer and a loss are.
+"""The contract: what a layer, a loss and an optimizer are.
 
 A layer is three pure functions over an explicit dict of parameters:
 
@@ -25,9 +25,18 @@ A loss is two pure functions of a prediction y and a target t:
     vjp(y, t) -> (value, pullback)
     pullback() -> gy                             the gradient of value with respect to y
 
+An optimizer is two pure functions:
+
+    init(params) -> state
+    update(params, grads, state, lr, *, donate=False) -> (params, state)
+
+A state is a dict, of trees like params and of 0-d tensors, such as the number of steps, under
+the names of `torch.optim`. Its structure, shapes and dtypes stay as they are. With donate=True, in
+inference mode, what is new may take the memory of grads and state.
+
 Nothing that is passed in is changed, but for the state of a generator, and nothing but `init` draws
-random numbers without one. Whatever keeps to this is a layer or a loss, whoever wrote it, and
-`check_vjp` tells whether it does.
+random numbers without one. Whatever keeps to this is a layer, a loss or an optimizer, whoever wrote
+it, and `check_vjp` tells whether a layer or a loss does.
 
 The shortest way to write one is a constructor that returns the maths, decorated with `layer` or
 `loss`: what is passed in is then checked, and the result can be pickled and printed.
@@ -51,6 +60,9 @@ Device: TypeAlias = torch.device | str | None
 
 Update: TypeAlias = Callable[[Params, Params], Params]
 """Takes params and their gradients to new params."""
+
+State: TypeAlias = dict[str, Any]
+"""What an optimizer remembers: trees like params, and 0-d tensors."""
 
 Cotangents: TypeAlias = tuple[Params, Tensor | None]
 """Those of params and of the input, which a pullback gives."""
@@ -114,10 +126,35 @@ class Loss(NamedTuple):
         return _spell(self)
 
 
-class Call:
-    """The call of a constructor; its methods are the functions of the layer or loss that it makes.
+@runtime_checkable
+class OptimizerUpdate(Protocol):
+    """Takes params, their gradients and the state to new params and the new state."""
 
-    So these functions, and the layer or loss, are pickled as the call, and printed as it.
+    def __call__(
+        self,
+        params: Params,
+        grads: Params,
+        state: State,
+        lr: float | Tensor,
+        *,
+        donate: bool = False,
+    ) -> tuple[Params, State]: ...
+
+
+class Optimizer(NamedTuple):
+    """What becomes of params and their gradients, and of what is remembered of those before."""
+
+    init: Callable[[Params], State]
+    update: OptimizerUpdate
+
+    def __repr__(self) -> str:
+        return _spell(self)
+
+
+class Call:
+    """The call of a constructor; its methods are the functions of what that makes.
+
+    So these functions, and the layer, loss or optimizer, are pickled as the call, and printed so.
     """
 
     def __init__(
@@ -140,27 +177,29 @@ class Call:
 
 
 def _repeat(constructor: Callable[..., Any], args: Any, kwargs: Any) -> Any:
-    return constructor(*args, **kwargs).vjp.__self__
+    return constructor(*args, **kwargs)[-1].__self__
 
 
 def takes_generator(vjp: Vjp) -> bool:
     """Whether it has an argument of this name."""
-    return "generator" in signature(vjp).parameters
+    code = getattr(vjp, "__code__", None)  # which compiled code can look at
+    names = code.co_varnames[: code.co_argcount] if code else signature(vjp).parameters
+    return "generator" in names
 
 
-def call_of(f: Layer | Loss) -> Call | None:
+def call_of(f: Layer | Loss | Optimizer) -> Call | None:
     """The call that made it, unless it is a tuple of somebody's own functions."""
-    owner = getattr(f.vjp, "__self__", None)
+    owner = getattr(f[-1], "__self__", None)
     return owner if isinstance(owner, Call) else None
 
 
-def _spell(f: Layer | Loss) -> str:
+def _spell(f: Layer | Loss | Optimizer) -> str:
     call = call_of(f)
     return repr(call) if call else f"{name_of(f)}()"
 
 
-def name_of(f: Layer | Loss) -> str:
-    """The name of the constructor that made it, which somebody's own vjp has in its own."""
+def name_of(f: Layer | Loss | Optimizer) -> str:
+    """The name of the constructor that made it, which somebody's own function has in its own."""
     call = call_of(f)
-    name = getattr(f.vjp, "__qualname__", type(f.vjp).__name__)
+    name = getattr(f[-1], "__qualname__", type(f[-1]).__name__)
     return call.name if call else name.split(".<locals>.")[-2:][0]

@@ -40,7 +40,8 @@ def same_bits(a: Tensor, b: Tensor) -> bool:
     """Whether shapes, dtypes and all bits agree; every NaN is the same NaN."""
     if a.shape != b.shape or a.dtype != b.dtype:
         return False
-    a, b = (t.masked_fill(t.isnan(), torch.nan) for t in (a, b))
+    if a.is_floating_point():
+        a, b = (t.masked_fill(t.isnan(), torch.nan) for t in (a, b))
     return torch.equal(bits(a), bits(b))
 
 
@@ -119,13 +120,24 @@ class Draw:
                 torch.randint(len(SPECIAL), shape, generator=generator)
             ]
             t = torch.where(torch.rand(shape, generator=generator) < 0.1, chosen, t)
+        return self.laid_out(t)
+
+    def classes(self, n: int, *shape: int) -> Tensor:
+        """Whole numbers below n, in some layout."""
+        generator = torch.Generator().manual_seed(self.rng.getrandbits(32))
+        return self.laid_out(torch.randint(n, shape, generator=generator))
+
+    def laid_out(self, t: Tensor) -> Tensor:
+        """The same numbers, but where one stands for many, in some layout."""
+        rng, shape = self.rng, t.shape
         layout = rng.randrange(5) if shape else 0
         if layout == 1:  # dimensions stored in another order
             order = rng.sample(range(t.dim()), t.dim())
             t = t.permute(order).contiguous().permute([order.index(i) for i in range(t.dim())])
-        elif layout == 2:  # with gaps, in which a NaN shows who reads them
+        elif layout == 2:  # with gaps, in which a NaN, or no class, shows who reads them
             steps = [rng.choice((1, 2)) for _ in shape]
-            wide = t.new_full([2 * size + 2 for size in shape], torch.nan)
+            gap = torch.nan if t.is_floating_point() else -1
+            wide = t.new_full([2 * size + 2 for size in shape], gap)
             gaps = [slice(1, 1 + s * size, s) for s, size in zip(steps, shape, strict=True)]
             t = wide[tuple(gaps)].copy_(t)
         elif layout == 3:  # one element for a whole dimension
@@ -160,6 +172,26 @@ def trained(rng: Random, x: Tensor, names: Iterable[str]) -> list[str]:
     """
     frozen = 0 if x.dim() > 2 and not x.is_contiguous() else rng.choice((0, 0.3, 1))
     return [name for name in names if rng.random() >= frozen]
+
+
+def by_autograd(
+    module: nn.Module,
+    params: fdl.Params,
+    names: Sequence[str],
+    x: Tensor,
+    gy_of: Callable[[Tensor], Tensor],
+) -> tuple[Tensor, dict[str, Tensor]]:
+    """The cotangent, and PyTorch's value, gradient of x and gradients of the params so named."""
+    flat = fdl.to_state_dict(params)
+
+    def f(x: Tensor, *leaves: Tensor) -> Tensor:
+        return functional_call(module, flat | dict(zip(names, leaves, strict=True)), (x,))
+
+    y, pullback = autograd(f, x, *(flat[name] for name in names))
+    gy = gy_of(y)
+    gx, *grads = pullback(gy)
+    owned = [own(grad, gy) for grad in grads]
+    return gy, {"y": y, "gx": gx, **dict(zip(names, owned, strict=True))}
 
 
 def own(grad: Tensor, gy: Tensor) -> Tensor:
@@ -247,17 +279,9 @@ class LayerCase:
         layer, module, params, x = self.drawn(d, make)
         module.train(layer.draws and rng.random() < 0.7)
         seed = rng.getrandbits(32)
-        flat = fdl.to_state_dict(params)
-        names = trained(rng, x, flat)
-
-        def f(x: Tensor, *leaves: Tensor) -> Tensor:
-            torch.manual_seed(seed)
-            return functional_call(module, flat | dict(zip(names, leaves, strict=True)), (x,))
-
-        their_y, their_pullback = autograd(f, x, *(flat[name] for name in names))
-        gy = d.tensor(*their_y.shape)
-        their_gx, *their_grads = their_pullback(gy)
-        their_grads = [own(grad, gy) for grad in their_grads]
+        names = trained(rng, x, fdl.to_state_dict(params))
+        torch.manual_seed(seed)
+        gy, theirs = by_autograd(module, params, names, x, lambda y: d.tensor(*y.shape))
         generator = (torch.Generator().manual_seed(seed),) if module.training else ()
         with torch.inference_mode(rng.random() < 0.5):  # some layers have a way of their own there
             gy = copied(gy)
@@ -266,13 +290,53 @@ class LayerCase:
             assert gx is not None
             without = pullback(gy, wrt_input=False)[0]
             ours = {"y": y, "gx": gx, **fdl.to_state_dict(grads)}
-            theirs = {"y": their_y, "gx": their_gx, **dict(zip(names, their_grads, strict=True))}
             for name in theirs:
                 if name not in self.unequal:
                     yield name, ours[name], theirs[name]
             yield "apply", layer.apply(params, x), layer.vjp(params, x)[0]
             for name, grad in fdl.to_state_dict(without).items():
                 yield f"{name}, wrt_input=False", grad, ours[name]
+
+    def inexact(
+        self, rng: Random, dtype: torch.dtype
+    ) -> Iterator[tuple[str, Tensor, Tensor, Tensor]]:
+        """What is tier C: its name, ours, PyTorch's, and PyTorch's in double precision."""
+        d = Draw(rng, dtype, finite=True)
+        layer, module, params, x = self.drawn(d)
+        names = [*fdl.to_state_dict(params)]
+        gy, theirs = by_autograd(module, params, names, x, lambda y: d.tensor(*y.shape))
+        doubles = fdl.tree_map(torch.Tensor.double, [params, x, gy])
+        _, exact = by_autograd(module, doubles[0], names, doubles[1], lambda _: doubles[2])
+        y, pullback = layer.vjp(params, x)
+        grads, gx = pullback(gy)
+        ours = {"y": y, "gx": gx, **fdl.to_state_dict(grads)}
+        for name in self.unequal:
+            if name in ours:  # there may be no bias
+                yield name, ours[name], theirs[name], exact[name]
+
+
+class CrossEntropy(nn.Module):
+    """Cross-entropy in PyTorch's operations, for autograd to differentiate."""
+
+    def __init__(
+        self, reduction: str, ignore_index: int | None = None, label_smoothing: float = 0.0
+    ) -> None:
+        super().__init__()
+        self.reduction, self.ignored, self.smoothing = reduction, ignore_index, label_smoothing
+
+    def forward(self, y: Tensor, t: Tensor) -> Tensor:
+        """Of logits y, whose last dimension holds the classes."""
+        t = t[..., None]
+        kept = torch.ones_like(t, dtype=torch.bool) if self.ignored is None else t != self.ignored
+        z = y - y.detach().amax(-1, keepdim=True)
+        told = z.gather(-1, t.where(kept, 0))
+        if self.smoothing:
+            told = told.lerp(z.mean(-1, keepdim=True), self.smoothing)
+        losses = z.exp().sum(-1, keepdim=True).log() - told
+        if self.ignored is None:
+            return losses.mean() if self.reduction == "mean" else losses.sum()
+        total = losses.masked_fill(~kept, 0).sum()
+        return total / kept.sum() if self.reduction == "mean" else total
 
 
 @dataclass(frozen=True)
@@ -281,23 +345,31 @@ class LossCase:
 
     Attributes:
         ours: Its constructor.
-        theirs: The constructor of PyTorch's module, which takes the same arguments.
+        theirs: The constructor of PyTorch's module, or of the same maths in PyTorch's operations,
+            which takes the same arguments.
         primals: Draws a prediction and a target.
+        args: Draws the arguments, by name.
+        tier: As a layer's.
+        dtypes: Where the tier holds.
     """
 
     ours: Callable[..., fdl.Loss]
     theirs: Callable[..., nn.Module]
     primals: Callable[[Draw], tuple[Tensor, Tensor]]
+    args: Callable[[Draw], dict[str, Any]]
+    tier: str = "A"
+    dtypes: Sequence[torch.dtype] = DTYPES
 
     def drawn(
         self, d: Draw, make: Callable[..., fdl.Loss] | None = None
     ) -> tuple[fdl.Loss, nn.Module, Tensor, Tensor]:
         """The loss, or what `make` makes in its place, PyTorch's module, y and t."""
-        return (make or self.ours)(), self.theirs(), *self.primals(d)
+        args = self.args(d)
+        return (make or self.ours)(**args), self.theirs(**args), *self.primals(d)
 
     def triples(self, rng: Random, make: Callable[..., fdl.Loss] | None = None) -> Triples:
         """The value and the gradient, where the loss may be what `make` makes in its place."""
-        loss, module, y, t = self.drawn(Draw(rng), make)
+        loss, module, y, t = self.drawn(Draw(rng, rng.choice(self.dtypes)), make)
         their_value, their_pullback = autograd(lambda y: module(y, t), y)
         (their_gy,) = their_pullback()
         with torch.inference_mode(rng.random() < 0.5):
@@ -312,27 +384,61 @@ class OptimizerCase:
     """An optimizer.
 
     Attributes:
-        ours: A step.
-        theirs: The constructor of PyTorch's.
+        ours: Its constructor.
+        theirs: The constructor of PyTorch's, of params and the same options.
+        options: Draws them.
     """
 
-    ours: Callable[..., fdl.Params]
+    ours: Callable[..., fdl.Optimizer]
     theirs: Callable[..., torch.optim.Optimizer]
+    options: Callable[[Random], dict[str, Any]] = lambda _: {}
 
-    def triples(self, rng: Random, make: Callable[..., fdl.Params] | None = None) -> Triples:
-        """A step of a parameter, which may be that of `make`."""
+    def triples(self, rng: Random, make: Callable[..., fdl.Optimizer] | None = None) -> Triples:
+        """Some steps of two leaves: the new params and the state.
+
+        The optimizer may be what `make` makes in its place.
+
+        PyTorch's foreach rounds otherwise in half precision, and there, so does its for-loop where
+        gradients are laid out otherwise than params. What it remembers may be laid out as the
+        gradients are.
+        """
         d = Draw(rng)
-        shape, lr = [*d.batch(), rng.choice(SIZES)], rng.choice((0.0, 0.1, 1.0, 3.7))
-        p, g = d.tensor(*shape).clone(), d.tensor(*shape)
-        leaf = p.clone().requires_grad_()
-        leaf.grad = g
-        self.theirs([leaf], lr).step()
-        step = make or self.ours
-        yield "number", step({"p": p}, {"p": g}, lr)["p"], leaf.detach()
-        # A tensor as lr rounds alike where PyTorch vectorizes in full precision.
-        if lr and d.dtype.itemsize > 2 and p.stride() == g.stride():
-            lr = torch.tensor(lr, dtype=torch.float64)
-            yield "tensor", step({"p": p}, {"p": g}, lr)["p"], leaf.detach()
+        half, options = d.dtype.itemsize == 2, self.options(rng)
+        shapes = {"p": d.shape(), "q": d.shape()}
+        params = {k: d.tensor(*shape).clone() for k, shape in shapes.items()}
+        leaves = {k: p.clone().requires_grad_() for k, p in params.items()}
+        optimizer = (make or self.ours)(**options)
+        decays = options.pop("decays", None) or (lambda p: True)
+        groups: list[dict[str, Any]] = [{"params": [p]} for p in leaves.values()]
+        for group, p in zip(groups, params.values(), strict=True):
+            group |= {} if decays(p) else {"weight_decay": 0}
+        theirs = self.theirs(groups, lr=0.1, foreach=not half and rng.random() < 0.5, **options)
+        alike = half or rng.random() < 0.5
+        inference = rng.random() < 0.5  # where what is no longer needed is donated
+        state = fdl.tree_map(copied, optimizer.init(params))
+        for _ in range(rng.randrange(1, 5)):
+            lr: Any = rng.choice((0.0, 1e-3, 0.1, 1.0, 3.7))
+            for group in theirs.param_groups:
+                group["lr"] = lr
+            grads = {k: d.tensor(*shape) for k, shape in shapes.items()}
+            for k, g in grads.items():
+                dense = torch.empty_like(params[k]) if alike else torch.empty_like(g)
+                grads[k] = dense.copy_(g)
+                leaves[k].grad = grads[k].clone()
+            theirs.step()
+            # A tensor as lr rounds alike where PyTorch vectorizes in full precision.
+            if lr and alike and not half and rng.random() < 0.5:
+                lr = torch.tensor(lr, dtype=torch.float64)
+            with torch.inference_mode(inference):
+                grads, state = fdl.tree_map(copied, [grads, state])
+                params, state = optimizer.update(params, grads, state, lr, donate=inference)
+        for k, leaf in leaves.items():
+            yield k, params[k], leaf.detach()
+            for name, remembered in theirs.state[leaf].items():
+                if name == "step" and "step" in state:
+                    yield name, state["step"], remembered.double()
+                elif name in state:
+                    yield f"{name} of {k}", state[name][k].contiguous(), remembered.contiguous()
 
 
 # What to draw
@@ -348,12 +454,57 @@ def a_probability(d: Draw, shape: Sequence[int]) -> tuple[float]:
     return (d.rng.choice((0.0, 0.1, 0.5, 0.9)),)
 
 
+def a_slope(d: Draw, shape: Sequence[int]) -> tuple[float]:
+    """From 0 to 1."""
+    return (d.rng.choice((0.0, 0.01, 0.3, 1.0)),)
+
+
+def a_form(d: Draw, shape: Sequence[int]) -> tuple[str]:
+    """Of gelu."""
+    return (d.rng.choice(("none", "tanh")),)
+
+
+def samples(d: Draw) -> list[int]:
+    """For layers that take samples, of any shape but none at all."""
+    shape = d.shape()
+    return shape if len(shape) > 1 else [2, *shape, 3]
+
+
+def images(d: Draw) -> list[int]:
+    """For layers that take images, of few channels and pixels."""
+    return [*d.batch()[:1], d.rng.randint(1, 3), d.rng.randint(1, 9), d.rng.randint(1, 9)]
+
+
+def conv2d_args(d: Draw, shape: Sequence[int]) -> tuple[Any, ...]:
+    """Windows that fit in."""
+    padding = d.rng.choice((0, 0, 1, 2))
+    size = d.rng.randint(1, min(*shape[-2:], 4) + 2 * padding)
+    stride = d.rng.choice((1, 1, 1, 2, 3))
+    return shape[-3], d.rng.randint(1, 4), size, padding, stride, d.rng.random() < 0.7
+
+
+def their_conv2d(
+    in_channels: int, out_channels: int, size: int, padding: int, stride: int, bias: bool
+) -> nn.Conv2d:
+    """Which takes padding and stride in another order."""
+    return nn.Conv2d(in_channels, out_channels, size, stride, padding, bias=bias)
+
+
+def max_pool2d_args(d: Draw, shape: Sequence[int]) -> tuple[int]:
+    """A window that fits in."""
+    return (d.rng.randint(1, min(*shape[-2:], 4)),)
+
+
 def network_args(d: Draw, shape: Sequence[int], depth: int = 0) -> Network:
     """Up to five layers and their arguments, networks among them."""
     network: list[tuple[str, tuple[Any, ...]]] = []
     for _ in range(d.rng.randrange(6)):
         name = d.rng.choice(
-            [k for k, case in LAYERS.items() if case.shape in (any_shape, features)]
+            [
+                k
+                for k, case in LAYERS.items()
+                if case.shape in (any_shape, features) and case.tier != "C"
+            ]
         )
         if name not in NETWORKS:
             args = LAYERS[name].args(d, shape)
@@ -392,10 +543,95 @@ def made(combinator: Callable[..., Any], whose: str) -> Callable[..., Any]:
     return lambda *network: combinator(*(getattr(LAYERS[k], whose)(*args) for k, args in network))
 
 
+def decaying(rng: Random) -> dict[str, Any]:
+    """Weight decay, if any, of all leaves or of some."""
+    decays = rng.choice((None, None, lambda p: p.dim() >= 2))
+    return {"weight_decay": rng.choice((0.0, 0.01, 0.3)), "decays": decays}
+
+
+def momentum_options(rng: Random) -> dict[str, Any]:
+    """Nesterov's or dampened, or neither."""
+    nesterov = rng.random() < 0.3
+    dampening = 0.0 if nesterov else rng.choice((0.0, 0.1, 0.5))
+    mu = rng.choice((0.9, 0.5, 0.99))
+    return {"mu": mu, "nesterov": nesterov, "dampening": dampening, **decaying(rng)}
+
+
+def adam_options(rng: Random) -> dict[str, Any]:
+    """Adam's or AdamW's."""
+    return {
+        "beta1": rng.choice((0.9, 0.0, 0.5)),
+        "beta2": rng.choice((0.999, 0.95, 0.0)),
+        "eps": rng.choice((1e-8, 1e-3)),
+        "decoupled": rng.random() < 0.5,
+        **decaying(rng),
+    }
+
+
+def rmsprop_options(rng: Random) -> dict[str, Any]:
+    """With momentum, centered, both or neither."""
+    return {
+        "alpha": rng.choice((0.99, 0.9, 0.0)),
+        "eps": rng.choice((1e-8, 1e-3)),
+        "momentum": rng.choice((0.0, 0.9)),
+        "centered": rng.random() < 0.5,
+        **decaying(rng),
+    }
+
+
+def adagrad_options(rng: Random) -> dict[str, Any]:
+    """With a rate that falls or not."""
+    return {
+        "lr_decay": rng.choice((0.0, 0.1)),
+        "initial_accumulator_value": rng.choice((0.0, 0.1)),
+        "eps": rng.choice((1e-10, 1e-3)),
+        **decaying(rng),
+    }
+
+
+def stateless(step: Callable[..., fdl.Params]) -> Callable[[], fdl.Optimizer]:
+    """The constructor of an optimizer that remembers nothing."""
+    return lambda: fdl.Optimizer(
+        lambda params: {},
+        lambda params, grads, state, lr, *, donate=False: (
+            step(params, grads, lr, donate=donate),
+            state,
+        ),
+    )
+
+
+def a_reduction(d: Draw) -> dict[str, Any]:
+    """The mean in most cases, which is the default."""
+    return {"reduction": d.rng.choice(("mean", "mean", "sum"))}
+
+
+def huber_args(d: Draw) -> dict[str, Any]:
+    """With numbers of all dtypes, since PyTorch rounds others in some places and not in others."""
+    return {**a_reduction(d), "delta": d.rng.choice((0.125, 1.0, 1.5, torch.inf))}
+
+
+def cross_entropy_args(d: Draw) -> dict[str, Any]:
+    """With the first class for one that is ignored, or none, and smoothing or none."""
+    ignored, smoothing = d.rng.choice((None, None, 0)), d.rng.choice((0.0, 0.0, 0.1, 1.0))
+    return {**a_reduction(d), "ignore_index": ignored, "label_smoothing": smoothing}
+
+
 def alike(d: Draw) -> tuple[Tensor, Tensor]:
     """Two tensors of one shape."""
     shape = d.shape()
     return d.tensor(*shape), d.tensor(*shape)
+
+
+def alike_in_full(d: Draw) -> tuple[Tensor, Tensor]:
+    """Two tensors of one shape, the first with memory for each element."""
+    y, t = alike(d)
+    return y.clone() if 0 in y.stride() else y, t
+
+
+def logits(d: Draw) -> tuple[Tensor, Tensor]:
+    """Small ones or large ones, and classes."""
+    *batch, n = features(d)
+    return d.tensor(*batch, n) * d.rng.choice((1, 1000)), d.classes(n, *batch)
 
 
 def network(
@@ -412,15 +648,51 @@ NETWORKS = {"sequential": network_args, "residual": residual_args, "parallel": p
 LAYERS = {
     "linear": LayerCase(fdl.linear, nn.Linear, linear_args, features),
     "relu": LayerCase(fdl.relu, nn.ReLU),
+    "leaky_relu": LayerCase(fdl.leaky_relu, nn.LeakyReLU, a_slope),
     "sigmoid": LayerCase(fdl.sigmoid, nn.Sigmoid),
+    "silu": LayerCase(fdl.silu, nn.SiLU, tier="C", unequal=("y", "gx")),
+    "gelu": LayerCase(
+        fdl.gelu, lambda form: nn.GELU(approximate=form), a_form, tier="C", unequal=("y", "gx")
+    ),
     "tanh": LayerCase(fdl.tanh, nn.Tanh),
+    "flatten": LayerCase(fdl.flatten, nn.Flatten, shape=samples),
+    "conv2d": LayerCase(
+        fdl.conv2d, their_conv2d, conv2d_args, images, tier="C", unequal=("weight", "bias")
+    ),
+    "max_pool2d": LayerCase(fdl.max_pool2d, nn.MaxPool2d, max_pool2d_args, images, finite=True),
     "dropout": LayerCase(fdl.dropout, nn.Dropout, a_probability),
     "sequential": network(fdl.sequential, nn.Sequential, network_args),
     "residual": network(fdl.residual, Residual, residual_args),
     "parallel": network(fdl.parallel, Parallel, parallel_args),
 }
-LOSSES = {"mse": LossCase(fdl.mse, nn.MSELoss, alike)}
-OPTIMIZERS = {"sgd": OptimizerCase(fdl.sgd, torch.optim.SGD)}
+OPTIMIZERS = {
+    "sgd": OptimizerCase(stateless(fdl.sgd), torch.optim.SGD),
+    "momentum": OptimizerCase(
+        fdl.momentum,
+        lambda params, mu, **options: torch.optim.SGD(params, momentum=mu, **options),
+        momentum_options,
+    ),
+    "adam": OptimizerCase(
+        fdl.adam,
+        lambda params, beta1, beta2, decoupled, **options: torch.optim.Adam(
+            params, betas=(beta1, beta2), decoupled_weight_decay=decoupled, **options
+        ),
+        adam_options,
+    ),
+    "rmsprop": OptimizerCase(fdl.rmsprop, torch.optim.RMSprop, rmsprop_options),
+    "adagrad": OptimizerCase(fdl.adagrad, torch.optim.Adagrad, adagrad_options),
+}
+
+
+LOSSES = {
+    "mse": LossCase(fdl.mse, nn.MSELoss, alike, a_reduction),
+    "l1": LossCase(fdl.l1, nn.L1Loss, alike, a_reduction),
+    "huber": LossCase(
+        fdl.huber, nn.HuberLoss, alike_in_full, huber_args, dtypes=[*DTYPES[:2], torch.bfloat16]
+    ),
+    "cross_entropy": LossCase(fdl.cross_entropy, CrossEntropy, logits, cross_entropy_args, "B"),
+    "bce_with_logits": LossCase(fdl.bce_with_logits, nn.BCEWithLogitsLoss, alike, a_reduction),
+}
 
 
 def step_of_network(rng: Random) -> Triples:

@@ -15,21 +15,45 @@ Its Algorithm 1:
 if __name__ == "compat":  # by the link at the root of the repository
     raise ImportError("compat: expected to be imported as functional_dl.compat")
 
-from .layers import Dropout, LayerModule, Linear, ReLU, Sigmoid, Tanh
+from .layers import (
+    GELU,
+    Conv2d,
+    Dropout,
+    Flatten,
+    LayerModule,
+    LeakyReLU,
+    Linear,
+    MaxPool2d,
+    ReLU,
+    Sigmoid,
+    SiLU,
+    Tanh,
+)
+from .losses import MSE, BCEWithLogitsLoss, CrossEntropyLoss, HuberLoss, L1Loss, LossModule
 from .module import Module
-from .mse import MSE
 from .sequential import Sequential
 from .sgd import SGD
 
 __all__ = [
+    "GELU",
     "MSE",
     "SGD",
+    "BCEWithLogitsLoss",
+    "Conv2d",
+    "CrossEntropyLoss",
     "Dropout",
+    "Flatten",
+    "HuberLoss",
+    "L1Loss",
     "LayerModule",
+    "LeakyReLU",
     "Linear",
+    "LossModule",
+    "MaxPool2d",
     "Module",
     "ReLU",
     "Sequential",
+    "SiLU",
     "Sigmoid",
     "Tanh",
 ]

@@ -125,6 +125,15 @@ def vjp_named(name: str, f: fdl.Layer | fdl.Loss) -> Any:
     return call.vjp
 
 
+def made(module: object, constructor: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    """The constructor's layer or loss; its errors speak of the module."""
+    try:
+        return constructor(*args, **kwargs)
+    except (TypeError, ValueError) as error:
+        name = type(module).__name__
+        raise type(error)(str(error).replace(constructor.__name__, name, 1)) from None
+
+
 def at(path: str, name: str) -> str:
     """The name, for errors, of what stands at path in a Sequential."""
     return f"{name} at {path}" if path else name

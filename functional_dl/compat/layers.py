@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import cached_property
 from typing import Any
 
@@ -15,6 +14,7 @@ from functional_dl._tree import tensors
 from functional_dl.contract import call_of, name_of
 
 from ._bound import Bound, WayBack, at, vjp_named
+from ._bound import made as _made
 from .module import Module
 
 
@@ -107,15 +107,6 @@ class LayerModule(Module):
         return f"LayerModule({self._layer})" if type(self) is LayerModule else super().__repr__()
 
 
-def _made(module: Module, constructor: Callable[..., fdl.Layer], *args: Any) -> fdl.Layer:
-    """The constructor's layer; its errors speak of the module."""
-    try:
-        return constructor(*args)
-    except (TypeError, ValueError) as error:
-        name = type(module).__name__
-        raise type(error)(str(error).replace(constructor.__name__, name, 1)) from None
-
-
 class Linear(LayerModule):
     """Y = X Wᵀ + b, with the parameters [W, b] or [W]: `functional_dl.linear`."""
 
@@ -138,6 +129,42 @@ class Linear(LayerModule):
         return f"{type(self).__name__}({in_features=}, {out_features=}, {bias=})"
 
 
+class Conv2d(LayerModule):
+    """The convolution of images, with the parameters [W, b] or [W]: `functional_dl.conv2d`."""
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: int,
+        stride: int = 1,
+        padding: int = 0,
+        bias: bool = True,
+    ) -> None:
+        args = in_channels, out_channels, kernel_size, padding, stride, bias
+        super().__init__(_made(self, fdl.conv2d, *args))
+        self.stride, self.padding = stride, padding
+
+    @property
+    def weight(self) -> Tensor:
+        """W."""
+        return self._params["weight"]
+
+    @property
+    def bias(self) -> Tensor | None:
+        """b, if there is one."""
+        return self._params.get("bias")
+
+    def __repr__(self) -> str:
+        out_channels, in_channels, *kernel_size = self.weight.shape
+        stride, padding = (self.stride,) * 2, (self.padding,) * 2
+        rest = f", {padding=}" * (self.padding > 0) + ", bias=False" * (self.bias is None)
+        return (
+            f"{type(self).__name__}({in_channels}, {out_channels}, "
+            f"kernel_size={tuple(kernel_size)}, {stride=}{rest})"
+        )
+
+
 class Dropout(LayerModule):
     """Y = X ⊙ M in training: `functional_dl.dropout`."""
 
@@ -147,6 +174,50 @@ class Dropout(LayerModule):
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(p={self.p})"
+
+
+class Flatten(LayerModule):
+    """Y = X, with the dimensions of each sample in one: `functional_dl.flatten`."""
+
+    def __init__(self) -> None:
+        super().__init__(fdl.flatten())
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}(start_dim=1, end_dim=-1)"
+
+
+class GELU(LayerModule):
+    """Y = X ⊙ Φ: `functional_dl.gelu`."""
+
+    def __init__(self, approximate: str = "none") -> None:
+        super().__init__(_made(self, fdl.gelu, approximate))
+        self.approximate = approximate
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}(approximate={self.approximate!r})"
+
+
+class LeakyReLU(LayerModule):
+    """Y = X where X is positive, else slope · X: `functional_dl.leaky_relu`."""
+
+    def __init__(self, negative_slope: float = 0.01) -> None:
+        super().__init__(_made(self, fdl.leaky_relu, negative_slope))
+        self.negative_slope = negative_slope
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}(negative_slope={self.negative_slope})"
+
+
+class MaxPool2d(LayerModule):
+    """The largest number of each window: `functional_dl.max_pool2d`."""
+
+    def __init__(self, kernel_size: int) -> None:
+        super().__init__(_made(self, fdl.max_pool2d, kernel_size))
+        self.kernel_size = self.stride = kernel_size
+
+    def __repr__(self) -> str:
+        sizes = f"kernel_size={self.kernel_size}, stride={self.stride}"
+        return f"{type(self).__name__}({sizes}, padding=0, dilation=1, ceil_mode=False)"
 
 
 class ReLU(LayerModule):
@@ -161,6 +232,13 @@ class Sigmoid(LayerModule):
 
     def __init__(self) -> None:
         super().__init__(fdl.sigmoid())
+
+
+class SiLU(LayerModule):
+    """Y = X ⊙ 1 / (1 + exp(−X)): `functional_dl.silu`."""
+
+    def __init__(self) -> None:
+        super().__init__(fdl.silu())
 
 
 class Tanh(LayerModule):

@@ -8,7 +8,18 @@ from jaxtyping import Float
 from torch import Tensor
 
 from functional_dl._guard import Maths, layer
-from functional_dl._numerics import times_one_minus_square, times_sigmoid_slope, where_positive
+from functional_dl._numerics import (
+    at_least_single,
+    logistic_distribution,
+    normal_distribution,
+    one_or,
+    times_factor,
+    times_logistic_slope,
+    times_normal_slope,
+    times_one_minus_square,
+    times_sigmoid_slope,
+    where_positive,
+)
 from functional_dl.contract import Cotangents, Params, Pullback
 
 
@@ -35,6 +46,41 @@ def relu() -> Maths:
 
 
 @layer
+def leaky_relu(slope: float = 0.01) -> Maths:
+    """Y = X ⊙ F, with F = 1 where X is positive, slope elsewhere.
+
+    Backward, for a cotangent ∇Y:
+
+        ∇X = ∇Y ⊙ F
+
+    Args:
+        slope: From 0 to 1.
+
+    Returns:
+        A layer from (...) to (...), without params.
+
+    Raises:
+        ValueError: slope is not in [0, 1]. The layer raises it for params and for a cotangent of
+            another shape.
+        TypeError: slope is no number. The layer raises it for tensors that are not floating or
+            differ in dtype.
+
+    Source:
+        Maas et al., "Rectifier nonlinearities improve neural network acoustic models", ICML 2013.
+    """
+    if not isinstance(slope, (int, float)):
+        raise TypeError(f"leaky_relu: expected slope to be a number, got {slope!r}")
+    if not 0 <= slope <= 1:
+        raise ValueError(f"leaky_relu: expected slope in [0, 1], got {slope!r}")
+
+    def forward(x: Tensor) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+        factor = one_or(at_least_single(x), slope)
+        return x * factor, (x, factor)
+
+    return _rounded_once(forward, times_factor)
+
+
+@layer
 def sigmoid() -> Maths:
     """Y = 1 / (1 + exp(−X)).
 
@@ -50,6 +96,76 @@ def sigmoid() -> Maths:
         TypeError: The layer raises it for tensors that are not floating or differ in dtype.
     """
     return _elementwise(Tensor.sigmoid, times_sigmoid_slope)
+
+
+@layer
+def silu() -> Maths:
+    """Y = X ⊙ S, with S = 1 / (1 + exp(−X)).
+
+    Backward, for a cotangent ∇Y:
+
+        ∇X = ∇Y ⊙ (S + Y ⊙ (1 − S))
+
+    Returns:
+        A layer from (...) to (...), without params.
+
+    Raises:
+        ValueError: The layer raises it for params and for a cotangent of another shape.
+        TypeError: The layer raises it for tensors that are not floating or differ in dtype.
+
+    Source:
+        Elfwing et al., "Sigmoid-weighted linear units for neural network function approximation in
+        reinforcement learning", Neural Networks 107, 2018.
+    """
+
+    def forward(x: Tensor) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+        s = at_least_single(x).sigmoid()
+        y = x * s
+        return y, (y, s)
+
+    def backward(gy: Tensor, y: Tensor, s: Tensor) -> Tensor:
+        return gy * y.lerp(s.new_ones(()), s)
+
+    return _rounded_once(forward, backward)
+
+
+@layer
+def gelu(approximate: str = "none") -> Maths:
+    """Y = X ⊙ Φ, with Φ = P(Z ≤ X) for a standard normal Z, which is (1 + erf(X/√2)) / 2.
+
+    With approximate="tanh", Φ = 1 / (1 + exp(−U)), with U = √(8/π) (X + 0.044715 X³), which is
+    (1 + tanh(U/2)) / 2. Backward, for a cotangent ∇Y:
+
+        ∇X = ∇Y ⊙ (Φ + X ⊙ Φ')    Φ' = exp(−X²/2) / √(2π), or Φ ⊙ (1 − Φ) ⊙ dU/dX
+
+    Args:
+        approximate: "none" or "tanh".
+
+    Returns:
+        A layer from (...) to (...), without params.
+
+    Raises:
+        ValueError: approximate is neither. The layer raises it for params and for a cotangent of
+            another shape.
+        TypeError: The layer raises it for tensors that are not floating or differ in dtype.
+
+    Source:
+        Hendrycks and Gimpel, "Gaussian error linear units (GELUs)", arXiv:1606.08415, 2016.
+    """
+    if approximate not in ("none", "tanh"):
+        raise ValueError(f"gelu: expected approximate to be 'none' or 'tanh', got {approximate!r}")
+    distribution, times_slope = (
+        (normal_distribution, times_normal_slope)
+        if approximate == "none"
+        else (logistic_distribution, times_logistic_slope)
+    )
+
+    def forward(x: Tensor) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+        x = at_least_single(x)
+        phi = distribution(x)
+        return x * phi, (x, phi)
+
+    return _rounded_once(forward, times_slope)
 
 
 @layer
@@ -82,5 +198,25 @@ def _elementwise(
             return {}, backward(gy, y) if wrt_input else None
 
         return y, pullback
+
+    return Maths(vjp)
+
+
+def _rounded_once(
+    forward: Callable[[Tensor], tuple[Tensor, tuple[Tensor, ...]]],
+    backward: Callable[..., Tensor],
+) -> Maths:
+    """(Y, kept) = forward(X) and ∇X = backward(∇Y, *kept), which may be of single precision.
+
+    Like PyTorch's kernels, which round to half precision once, at the end.
+    """
+
+    def vjp(params: Params, x: Float[Tensor, "*N"]) -> tuple[Float[Tensor, "*N"], Pullback]:
+        y, kept = forward(x)
+
+        def pullback(gy: Float[Tensor, "*N"], *, wrt_input: bool = True) -> Cotangents:
+            return {}, backward(gy, *kept).to(gy.dtype) if wrt_input else None
+
+        return y.to(x.dtype), pullback
 
     return Maths(vjp)

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import math
-from numbers import Integral
-
 from jaxtyping import Float
 from torch import Tensor
 
+from functional_dl._errors import check_sizes
 from functional_dl._guard import Maths, Through, layer
-from functional_dl._numerics import affine, affine_grads, affine_input_grad
-from functional_dl.contract import Cotangents, Generator, Params, Pullback
+from functional_dl._numerics import affine, affine_grads, affine_input_grad, uniform
+from functional_dl.contract import Cotangents, Params, Pullback
 
 
 @layer
@@ -37,17 +35,7 @@ def linear(in_features: int, out_features: int, bias: bool = True) -> Maths:
             and for a leaf, an input or a cotangent of another shape.
         TypeError: The layer raises it for tensors that are not floating or differ in dtype.
     """
-    for name, size in (("in_features", in_features), ("out_features", out_features)):
-        if not isinstance(size, Integral) or isinstance(size, bool) or size < 1:
-            raise ValueError(f"linear: expected {name} to be a positive integer, got {size!r}")
-
-    def draw(params: Params, generator: Generator) -> None:
-        # Both bounds are 1/√A; the weight's is rounded as in PyTorch, which shows in float64.
-        bound = math.sqrt(3) * (math.sqrt(1 / 3) / math.sqrt(in_features))
-        params["weight"].uniform_(-bound, bound, generator=generator)
-        if bias:
-            bound = 1 / math.sqrt(in_features)
-            params["bias"].uniform_(-bound, bound, generator=generator)
+    check_sizes("linear", in_features=in_features, out_features=out_features)
 
     def vjp(params: Params, x: Float[Tensor, "*N A"]) -> tuple[Float[Tensor, "*N B"], Pullback]:
         w, b = params["weight"], params.get("bias")
@@ -63,4 +51,5 @@ def linear(in_features: int, out_features: int, bias: bool = True) -> Maths:
         return affine(x, w, params.get("bias")), lambda gy: affine_input_grad(gy, x, w)
 
     shapes = {"weight": (out_features, in_features)} | ({"bias": (out_features,)} if bias else {})
-    return Maths(vjp, shapes, draw, features=in_features, through=through)
+    takes = lambda shape: shape[-1:] == (in_features,), f"(..., {in_features})"
+    return Maths(vjp, shapes, uniform(in_features), takes=takes, through=through)

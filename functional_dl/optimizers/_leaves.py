@@ -4,60 +4,224 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import wraps
 from numbers import Real
-from typing import Any
+from typing import Any, NamedTuple, ParamSpec, TypeAlias
 
 import torch
 from torch import Tensor
 from torch.compiler import is_compiling
 
 from functional_dl._errors import not_a, not_floating, not_keyed, not_like
-from functional_dl._tree import tree_leaves
-from functional_dl.contract import Params
+from functional_dl._numerics import ONE, Writer, rounded, writer
+from functional_dl._tree import tree_leaves, tree_map
+from functional_dl.contract import Call, Optimizer, Params, State
 from functional_dl.state_dict import check_untied
+
+P = ParamSpec("P")
+
+LeafRule: TypeAlias = Callable[..., Any]
+"""(p, ∇p, …) ↦ the new p; or, of what is remembered for p too, a tuple of all that is new."""
+
+
+class Rule(NamedTuple):
+    """What a constructor of optimizers returns: what becomes of a leaf.
+
+    Attributes:
+        begin: (lr, step, write) ↦ what becomes of each leaf in this step. If the state has it, step
+            is its number, from 1 on, a 0-d float64 tensor; write is what `writer` gives.
+        state: The trees of the state, by name: what their leaves are full of at first.
+        counts: Whether the state has the number of steps.
+        weight_decay: λ: ∇p + λ p takes the place of ∇p; or, decoupled, (1 − lr λ) p that of p.
+        decoupled: Whether it is.
+        decays: Says of a leaf whether it decays; all do if it is None.
+    """
+
+    begin: Callable[[float | Tensor, Any, Writer], LeafRule]
+    state: dict[str, float]
+    counts: bool = False
+    weight_decay: float = 0.0
+    decoupled: bool = False
+    decays: Callable[[Tensor], bool] | None = None
+
+
+def optimizer(constructor: Callable[P, Rule]) -> Callable[P, Optimizer]:
+    """Turns a function that returns a rule into a constructor of optimizers.
+
+    The optimizer refuses gradients and a state that are not like params. It is pickled and printed
+    as the constructor's call.
+
+    Args:
+        constructor: Returns a `Rule`.
+
+    Returns:
+        The constructor of an `Optimizer`.
+    """
+
+    @wraps(constructor)
+    def make(*args: P.args, **kwargs: P.kwargs) -> Optimizer:
+        call = OptimizerCall(constructor(*args, **kwargs), make, args, kwargs)
+        return Optimizer(call.init, call.update)
+
+    return make
+
+
+class OptimizerCall(Call):
+    """The call of a constructor of optimizers, with its rule."""
+
+    def __init__(self, rule: Rule, constructor: Any, args: Any, kwargs: Any) -> None:
+        super().__init__(constructor, args, kwargs)
+        self.rule = rule
+        check_option(self.name, "weight_decay", rule.weight_decay)
+        if rule.decays is not None and not callable(rule.decays):
+            raise not_a(self.name, "decays", rule.decays, "a function of a leaf")
+
+    def init(self, params: Params) -> State:
+        name = f"{self.name}.init"
+        check_grads(name, params, params, real=True)
+        check_untied(name, params)
+        state: State = {}
+        if self.rule.counts:
+            state["step"] = torch.zeros((), dtype=torch.float64, device="cpu")
+        for k, first in self.rule.state.items():
+            state[k] = tree_map(lambda p, first=first: torch.full_like(p.detach(), first), params)
+        return state
+
+    def update(
+        self,
+        params: Params,
+        grads: Params,
+        state: State,
+        lr: float | Tensor,
+        *,
+        donate: bool = False,
+    ) -> tuple[Params, State]:
+        name, rule = self.name, self.rule
+        check_lr(name, lr)
+        keys = ["step", *rule.state] if rule.counts else [*rule.state]
+        if not isinstance(state, dict) or state.keys() != {*keys}:
+            raise not_keyed(name, "state", state, keys)
+        new: State = {k: {} for k in keys}
+        step = state.get("step")
+        if rule.counts:
+            if not isinstance(step, Tensor) or step.dtype is not torch.float64 or step.dim():
+                raise not_like(name, "state['step']", step, torch.float64, ())
+            new["step"] = step = step + ONE
+        leaf = rule.begin(lr, step, writer(donate))
+        if rule.weight_decay:
+            leaf = _decaying(leaf, lr, rule)
+        return each_leaf(name, leaf, params, grads, lr, [*rule.state], state, new), new
+
+
+def _decaying(leaf: LeafRule, lr: float | Tensor, rule: Rule) -> LeafRule:
+    """The rule, for leaves that decay."""
+    decay, decays = rule.weight_decay, rule.decays
+    kept: Any = 1 - (lr.double() if isinstance(lr, Tensor) else lr) * decay
+    at = rounded(kept) if isinstance(kept, Tensor) else lambda _: kept
+
+    def decaying(p: Tensor, g: Tensor, *state: Tensor) -> Any:
+        if decays and not decays(p):
+            return leaf(p, g, *state)
+        if rule.decoupled:
+            return leaf(p * at(p.dtype), g, *state)
+        return leaf(p, torch.sub(g, p, alpha=-decay), *state)
+
+    return decaying
 
 
 def each_leaf(
     name: str,
-    rule: Callable[[Tensor, Tensor], Tensor],
+    rule: LeafRule,
     params: Params,
     grads: Params,
     lr: float | Tensor,
+    keys: Sequence[str] = (),
+    state: State | None = None,
+    new: State | None = None,
 ) -> Params:
-    """rule(p, ∇p) for every leaf p; errors are in the name of the optimizer."""
+    """rule(p, ∇p, …) for every leaf p; errors are in the name of the optimizer.
+
+    Under these keys, state has trees of what else the rule takes, and new those of what else it
+    gives.
+    """
+    state, new = state or {}, new or {}
     seen: list[Tensor] = []
     try:
-        new = _each(rule, params, grads, seen)
+        made = _each(rule, params, grads, [state[k] for k in keys], [new[k] for k in keys], seen)
         if not is_compiling() and len({*map(id, seen)}) < len(seen):
             check_untied(name, params)
-        return new
+        if not isinstance(lr, Tensor) and lr > torch.finfo(torch.float16).max:
+            check_fits(name, lr, params)
+        return made
     except Exception:
-        check_grads(name, params, grads)
-        for dtype in {p.dtype for p in tree_leaves(params)}:
-            if not isinstance(lr, Tensor) and lr > torch.finfo(dtype).max:
-                raise ValueError(f"{name}: expected lr to be a {dtype}, got {lr!r}") from None
+        check_grads(name, params, grads, real=bool(keys))
+        for k in keys:
+            check_grads(name, params, state[k], f"state[{k!r}]")
+        check_fits(name, lr, params)
         raise
 
 
 def _each(
-    rule: Callable[[Tensor, Tensor], Tensor], params: Params, grads: Params, seen: list[Tensor]
+    rule: LeafRule,
+    params: Params,
+    grads: Params,
+    states: list[Params],
+    news: list[Params],
+    seen: list[Tensor],
 ) -> Params:
-    if len(params) != len(grads):
+    if len(params) != len(grads) or any(len(params) != len(tree) for tree in states):
         raise ValueError
-    new: Params = {}
+    made: Params = {}
     for k, p in params.items():
         g = grads[k]
         if isinstance(p, dict):
-            new[k] = _each(rule, p, g, seen)
+            within = [tree.setdefault(k, {}) for tree in news]
+            made[k] = _each(rule, p, g, [tree[k] for tree in states], within, seen)
         elif p.shape != g.shape or (dtype := p.dtype) is not g.dtype:
             raise ValueError
+        elif states:
+            remembered = [tree[k] for tree in states]
+            for leaf in remembered:
+                if leaf.shape != p.shape or leaf.dtype is not dtype:
+                    raise ValueError
+            if not dtype.is_floating_point:
+                raise TypeError
+            made[k], *remembered = (rule if p.dim() else _of_row(rule))(p, g, *remembered)
+            for tree, leaf in zip(news, remembered, strict=True):
+                tree[k] = leaf
+            seen.append(p)
         elif dtype.is_floating_point or dtype.is_complex:
-            new[k] = rule(p, g)
+            made[k] = rule(p, g) if p.dim() else _of_row(rule)(p, g)
             seen.append(p)
         else:
             raise TypeError
-    return new
+    return made
+
+
+def _of_row(rule: LeafRule) -> LeafRule:
+    """The rule for 0-d leaves, as rows of one: among 0-d operands, dtypes of numbers count."""
+
+    def of_row(*leaves: Tensor) -> Any:
+        made = rule(*(leaf[None] for leaf in leaves))
+        return made[0] if isinstance(made, Tensor) else [leaf[0] for leaf in made]
+
+    return of_row
+
+
+def check_option(name: str, what: str, value: Any, below: float = math.inf) -> None:
+    """Raises that an option is no number from 0 to below."""
+    if not isinstance(value, Real):
+        raise not_a(name, what, value, "a number")
+    if not 0 <= float(value) < below:
+        raise ValueError(f"{name}: expected {what} in [0, {below:g}), got {value!r}")
+
+
+def check_fits(name: str, lr: float | Tensor, params: Params) -> None:
+    """Raises that a learning rate is infinite in the dtype of a leaf."""
+    for dtype in {p.dtype for p in tree_leaves(params)}:
+        if not isinstance(lr, Tensor) and lr > torch.finfo(dtype).max:
+            raise ValueError(f"{name}: expected lr to be a {dtype}, got {lr!r}") from None
 
 
 def check_lr(name: str, lr: float | Tensor) -> None:
@@ -73,8 +237,10 @@ def check_lr(name: str, lr: float | Tensor) -> None:
         raise ValueError(f"{name}: expected lr to be finite and not negative, got {lr!r}")
 
 
-def check_grads(name: str, params: Any, grads: Any, path: str = "") -> None:
-    """Raises what is wrong with gradients of params.
+def check_grads(
+    name: str, params: Any, grads: Any, what: str = "grads", path: str = "", real: bool = False
+) -> None:
+    """Raises what is wrong with gradients of params, or with what else is to be like them.
 
     Raises:
         ValueError: The keys of grads or the shape of a gradient differ from those of params.
@@ -84,12 +250,14 @@ def check_grads(name: str, params: Any, grads: Any, path: str = "") -> None:
     if not isinstance(params, dict):
         raise not_a(name, f"params{path}", params, "a dict")
     if not isinstance(grads, dict) or grads.keys() != params.keys():
-        raise not_keyed(name, f"grads{path}", grads, params)
+        raise not_keyed(name, f"{what}{path}", grads, params)
     for k, p in params.items():
         g = grads[k]
         if isinstance(p, dict):
-            check_grads(name, p, g, f"{path}[{k!r}]")
-        elif not isinstance(p, Tensor) or not (p.is_floating_point() or p.is_complex()):
+            check_grads(name, p, g, what, f"{path}[{k!r}]", real)
+        elif not isinstance(p, Tensor) or not (
+            p.is_floating_point() or (p.is_complex() and not real)
+        ):
             raise not_floating(name, f"params{path}[{k!r}]", p)
         elif not isinstance(g, Tensor) or g.shape != p.shape or g.dtype != p.dtype:
-            raise not_like(name, f"grads{path}[{k!r}]", g, p.dtype, p.shape)
+            raise not_like(name, f"{what}{path}[{k!r}]", g, p.dtype, p.shape)

@@ -61,6 +61,11 @@ def mse(gradient: Callable[[Tensor, int], Tensor]) -> Callable[[], fdl.Loss]:
     return lambda: fdl.Loss(fdl.mse().apply, vjp)
 
 
+def sgd(params: fdl.Params, grads: fdl.Params, state: fdl.State, lr: Any, **_: bool) -> Any:
+    """Gradient descent, rounded twice."""
+    return {k: p - lr * grads[k] for k, p in params.items()}, state
+
+
 # By case: what the textbook has, and what makes the case with it.
 FORMULAS: dict[str, dict[str, Callable[..., Any]]] = {
     "linear": {
@@ -89,7 +94,5 @@ FORMULAS: dict[str, dict[str, Callable[..., Any]]] = {
         "∇Y = 2 * (Y − T) / n": mse(lambda error, n: 2 * error / n),
         "∇Y = (Y − T) * (2 / n), 2/n not in the dtype of Y": mse(lambda error, n: error * (2 / n)),
     },
-    "sgd": {
-        "p - lr * ∇p": lambda params, grads, lr: {k: p - lr * grads[k] for k, p in params.items()},
-    },
+    "sgd": {"p - lr * ∇p": lambda: fdl.Optimizer(lambda params: {}, sgd)},
 }

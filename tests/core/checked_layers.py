@@ -224,6 +224,10 @@ RIGHT: dict[str, Right] = {
         {"y": lambda v: (v.x * 1e20).sin(), "x": lambda v: v.gy * (v.x * 1e20).cos() * 1e20},
         wide([1e-20, -3e-20, 0.0]),
     ),
+    "sine, of tiny outputs": Right(
+        {"y": lambda v: 1e-18 * v.x.sin(), "x": lambda v: 1e-18 * v.gy * v.x.cos()},
+        wide([1.0, -0.5, 0.0]),
+    ),
     "1 + x for a tiny x": Right(
         {"y": lambda v: 1 + v.x, "x": lambda v: v.gy}, wide([1e-20, -3e-20])
     ),
@@ -355,6 +359,10 @@ RIGHT: dict[str, Right] = {
     "log, of 300 samples": Right(
         {"y": lambda v: v.x.log(), "x": lambda v: v.gy / v.x},
         lambda: ({}, 10 ** (-13 * torch.rand(300, 2, generator=torch.Generator().manual_seed(0)))),
+    ),
+    "square, of 300 samples": Right(
+        {"y": lambda v: v.x * v.x, "x": lambda v: 2 * v.gy * v.x},
+        lambda: ({}, 10 ** (-8 * torch.rand(300, 2, generator=torch.Generator().manual_seed(0)))),
     ),
     "gated": Right(
         {
@@ -568,6 +576,9 @@ WRONG: dict[str, Wrong] = {
     "sine: 1 % off, where all are tiny": Wrong(
         "all of them tiny", 6, {"x": lambda v: 1.01 * v.gy * (v.x * 1e20).cos() * 1e20}
     ),
+    "sine: 1 % off, of tiny outputs": Wrong(
+        "sine, of tiny outputs", 6, {"x": lambda v: 1.01e-18 * v.gy * v.x.cos()}
+    ),
     "1 + x: 1 % off": Wrong("1 + x for a tiny x", 6, {"x": lambda v: 1.01 * v.gy}),
     "1 + x: 1 % off at 0": Wrong("1 + x at 0", 6, {"x": lambda v: 1.01 * v.gy}),
     "log: no denominator": Wrong("log, where x is at least 1", 6, {"x": lambda v: v.gy}),
@@ -629,6 +640,9 @@ WRONG: dict[str, Wrong] = {
     ),
     "log of 300: clamped": Wrong(
         "log, of 300 samples", 6, {"x": lambda v: v.gy / v.x.clamp(min=1e-12)}
+    ),
+    "square of 300: twice for small elements": Wrong(
+        "square, of 300 samples", 6, {"x": lambda v: 2 * v.gy * v.x.where(v.x > 1e-7, 2 * v.x)}
     ),
     "gated: gate constant": Wrong(
         "gated",

@@ -111,6 +111,18 @@ def test_a_message_tells_apart_what_it_tells_of() -> None:
     assert message(twice, {}, x).startswith(said)
 
 
+def test_a_message_tells_the_derivative_whichever_way_the_step_goes() -> None:
+    c = torch.rand(1, 8, generator=torch.Generator().manual_seed(0), dtype=torch.float64) * 2 - 1
+    for j, numeric in enumerate((c + c.sign())[0].tolist()):
+        wrong = layer(
+            y=lambda v: v.x * 1,
+            x=lambda v, j=j: v.gy * (1 + (torch.arange(8) == j)),
+        )
+        said = message(wrong, {}, torch.ones(1, 8))
+        got = re.findall(rf"x\[0, {j}\]: analytic {NUMBER}, numeric {NUMBER},", said)
+        assert [*map(float, got[0])] == pytest.approx([2 * numeric, numeric])
+
+
 def test_params_may_share_a_tensor() -> None:
     both = layer(
         y=lambda v: v.x * v.a + v.x * v.b,
@@ -215,6 +227,44 @@ def test_the_tolerance_is_the_one_derived() -> None:
     assert float(said.split("tolerance ")[1]) == pytest.approx(1024 * rounding * 8**4, rel=1e-8)
 
 
+@pytest.mark.parametrize(
+    ("c", "x", "k"),
+    [(0, 1.0, -5), (0, 1e12, -5), (1e9, 1e3, -2), (1e9, 1e-3, 3), (1e9, 1.0, -1), (1e9, 8.0, -1)],
+)
+def test_steps_are_as_large_as_they_must_be_up_to_the_largest_element_or_1(
+    c: float, x: float, k: int
+) -> None:
+    """What isn't seen is what rounding hides from a step of 8ᵏ."""
+    generator = torch.Generator().manual_seed(0)
+    step = [torch.rand(1, generator=generator, dtype=torch.float64) * 2 - 1 for _ in range(3)][2]
+    unseen = fdl.check_vjp(plus(c), {}, torch.tensor([x], dtype=torch.float64))["x"]
+    moved = 8.0**k * x * (step + step.sign()).abs().item()
+    assert unseen == pytest.approx(2**-47 * (c + 2 * x) / moved, rel=0.01)
+
+
+@pytest.mark.parametrize(
+    ("f", "x", "calls"),
+    [
+        (fdl.tanh(), rand(4, 3), 12 * 4),
+        (fdl.relu(), torch.tensor([[0.01, 600.0]]), 2 * 4),
+        (fdl.relu(), torch.ones(2, 128), 256 * 4),
+        (fdl.relu(), torch.tensor([[1.0, 0.0]]), 4 + 2 * 16),  # both ways by 8⁻¹⁵ to 1
+        (fdl.relu(), torch.tensor([[0.0, 64.0]]), 2 * 18 + 4),
+    ],
+)
+def test_an_element_takes_4_calls_and_some_40_at_a_kink(
+    f: fdl.Layer, x: Tensor, calls: int
+) -> None:
+    moved = []
+
+    def apply(params: fdl.Params, x_moved: Tensor) -> Tensor:
+        moved.append(len(x_moved) > 0 and not torch.equal(x_moved, x.to(x_moved)))
+        return f.apply(params, x_moved)
+
+    fdl.check_vjp(f._replace(apply=apply), {}, x)
+    assert sum(moved) == calls
+
+
 @pytest.mark.parametrize("f", [fdl.relu(), leaky_relu(), relu()])
 def test_kinks_everywhere(f: fdl.Layer) -> None:
     fdl.check_vjp(f, {}, torch.tensor([0.0, -0.0]).repeat(2, 65))  # more than 256
@@ -248,6 +298,15 @@ def test_kinks_hide_no_fault_in_a_large_input() -> None:
     wrong = relu(x=lambda v: v.gy.where(v.y > 0, 0) * (1 + 0.01 * (v.y == v.y.max())))
     index = [int(i) for i in (x == x.max()).nonzero()[0]]
     assert f"x{index}: analytic" in message(wrong, {}, x)
+
+
+def test_kinks_hide_no_fault_in_smaller_elements_of_a_large_input() -> None:
+    x = torch.tensor([1.0, 0.0, 2**-14]).repeat(100, 1)  # a zero counts as 2⁻⁷
+    steeper = layer(
+        y=lambda v: v.x.where(v.x >= 0, 2 * v.x),
+        x=lambda v: v.gy.where(v.x >= 0, 2 * v.gy) * (1 + (v.x == 2**-14)),
+    )
+    assert "x[0, 2]: analytic" in message(steeper, {}, x)
 
 
 def test_kinks_nearby_do_not_count() -> None:

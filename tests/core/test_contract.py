@@ -69,11 +69,13 @@ def test_nothing_passed_in_is_changed(name: str, rng: Random) -> None:
 def test_an_optimizer_changes_nothing(name: str, rng: Random) -> None:
     d = Draw(rng)
     params, grads = ({"0": {"p": d.tensor(3, 2), "q": d.tensor(3)}} for _ in range(2))
-    before = fdl.tree_map(torch.clone, [params, grads])
+    optimizer = OPTIMIZERS[name].ours(**OPTIMIZERS[name].options(rng))
+    state = optimizer.init(params)
+    before = fdl.tree_map(torch.clone, [params, grads, state])
     with torch.inference_mode(rng.random() < 0.5):
         for lr in (0.1, torch.tensor(0.1)):
-            OPTIMIZERS[name].ours(params, grads, lr)
-    assert same_trees([params, grads], before)
+            optimizer.update(params, grads, state, lr)
+    assert same_trees([params, grads, state], before)
 
 
 @pytest.mark.long

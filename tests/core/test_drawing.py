@@ -75,6 +75,15 @@ def test_value_and_update_draws_what_value_and_grad_draws() -> None:
     assert same_trees(update(PARAMS, X, T, seeded()), (loss, fdl.sgd(PARAMS, grads, 0.1)))
 
 
+def test_value_and_update_with_an_optimizer_does_too() -> None:
+    optimizer = fdl.adam()
+    state = optimizer.init(PARAMS)
+    loss, grads = F(PARAMS, X, T, seeded())
+    expected = loss, *optimizer.update(PARAMS, grads, state, 0.1)
+    update = fdl.value_and_update(MODEL, fdl.mse(), optimizer)
+    assert same_trees(update(PARAMS, X, T, state, 0.1, seeded()), expected)
+
+
 def test_what_is_kept_is_scaled_and_what_is_dropped_is_zero() -> None:
     y, pullback = fdl.dropout(0.75).vjp({}, torch.ones(1000), seeded())
     assert y.unique().tolist() == [0.0, 4.0]

@@ -112,6 +112,11 @@ def test_the_dtype_is_that_of_the_state_dict(dtype: torch.dtype) -> None:
     assert params["weight"].dtype == params["bias"].dtype == dtype
 
 
+def test_no_memory_is_taken_to_find_out_what_fits() -> None:
+    with pytest.raises(ValueError, match=r"missing 'bias' of shape \(100000000,\)"):
+        fdl.from_state_dict(fdl.linear(10**8, 10**8), {})
+
+
 def test_a_state_dict_that_does_not_fit_is_refused_with_all_that_is_wrong() -> None:
     model = fdl.sequential(fdl.linear(2, 3), fdl.relu(), fdl.sequential(fdl.linear(3, 1)))
     other = {
@@ -134,6 +139,7 @@ def test_a_state_dict_that_does_not_fit_is_refused_with_all_that_is_wrong() -> N
     ("params", "error", "message"),
     [
         ({"a.b": torch.zeros(1)}, ValueError, "expected keys without dots, got 'a.b'"),
+        ({1: torch.zeros(1)}, TypeError, "expected keys that are strings, such as '0', got 1"),
         ({"a": {"b": 1}}, TypeError, "expected nested dicts of tensors, got 1 in them"),
     ],
 )
@@ -182,3 +188,5 @@ def test_leaves_without_elements_and_gradients_are_not_taken_for_tied() -> None:
     assert [*fdl.sgd(params, params, 0.1)] == ["a", "b", "c"]
     one = torch.ones(2)
     fdl.sgd({"a": torch.ones(2), "b": torch.ones(2)}, {"a": one, "b": one}, 0.1)
+    with pytest.raises(ValueError, match="got one as 'c' and 'd'"):
+        fdl.sgd(params | {"d": params["c"]}, params | {"d": one}, 0.1)

@@ -80,9 +80,11 @@ def test_a_loss_is_traced_to_the_bit(name: str, rng: Random) -> None:
 def test_an_optimizer_is_traced_to_the_bit(name: str, rng: Random) -> None:
     d = Draw(rng)
     params, grads = ({"p": d.tensor(3, 2), "q": d.tensor(3)} for _ in range(2))
+    optimizer = OPTIMIZERS[name].ours(**OPTIMIZERS[name].options(rng))
+    given = params, grads, optimizer.init(params)
     for lr in (0.1, torch.tensor(0.1)):
-        step = partial(OPTIMIZERS[name].ours, lr=lr)
-        assert same_trees(fdl.trace(step, params, grads)(params, grads), step(params, grads))
+        step = partial(optimizer.update, lr=lr)
+        assert same_trees(fdl.trace(step, *given)(*given), step(*given))
 
 
 def test_nothing_passed_in_is_changed_or_kept() -> None:

@@ -228,6 +228,10 @@ def test_a_y_of_another_dtype_is_refused() -> None:
     ):
         with pytest.raises(TypeError, match="^" + said.format(path)):
             model.vjp(model.init(), X)
+    unguarded = promoted._replace(vjp=lambda _, x: (x.double(), None))
+    said = r"sequential: expected y of layer 1 to be a float32 .* \(5, 3\), got a float64 tensor"
+    with pytest.raises(TypeError, match="^" + said):
+        fdl.sequential(fdl.relu(), unguarded).vjp({"0": {}, "1": {}}, X)
 
 
 def test_an_error_within_a_network_names_the_layer_by_its_path() -> None:
@@ -329,7 +333,35 @@ def test_a_composite_is_made_anew_with_all_its_arguments() -> None:
     assert same_trees(ours, (value, SGD(params, grads)))
 
 
+def test_a_bare_layer_in_a_composite_is_updated() -> None:
+    model = fdl.sequential(fdl.linear(3, 2), residual(bare(fdl.linear(2, 2))))
+    params = model.init()
+    value, grads = fdl.value_and_grad(model, fdl.mse())(params, X, T)
+    ours = fdl.value_and_update(model, fdl.mse(), SGD)(params, X, T)
+    assert same_trees(ours, (value, SGD(params, grads)))
+
+
+def test_a_layer_may_consist_of_the_methods_of_an_object() -> None:
+    class Doubled:
+        def init(self, *_: Any, **__: Any) -> fdl.Params:
+            return {}
+
+        def apply(self, params: fdl.Params, x: Tensor) -> Tensor:
+            return self.vjp(params, x)[0]
+
+        def vjp(self, _: fdl.Params, x: Tensor) -> tuple[Tensor, fdl.Pullback]:
+            return 2 * x, lambda gy, *, wrt_input=True: ({}, 2 * gy if wrt_input else None)
+
+    doubled = Doubled()
+    model = fdl.sequential(fdl.linear(3, 2), fdl.Layer(doubled.init, doubled.apply, doubled.vjp))
+    assert model.layers["1"].layers == {}
+    fdl.check_vjp(model, model.init(), X)
+
+
 def test_what_is_wrong_beside_a_bare_layer_is_told() -> None:
     model = fdl.sequential(bare(fdl.linear(3, 4)), fdl.linear(5, 2))
     with pytest.raises(ValueError, match=r"linear at 1: expected x of shape \(\.\.\., 5\)"):
         model.vjp(model.init(), X)
+    takes_integers = fdl.relu()._replace(vjp=lambda _, x: (x, None))
+    with pytest.raises(TypeError, match=r"^sequential: expected x to be a floating tensor, got"):
+        fdl.sequential(takes_integers).vjp({"0": {}}, X.long())

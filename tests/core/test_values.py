@@ -15,6 +15,9 @@ GY = tensor([[1.0, 0.0, 2.0], [-1.0, 1.0, 0.0]])
 def assert_equal(ours: object, expected: object) -> None:
     if isinstance(expected, Tensor):
         assert torch.equal(ours, expected)
+    elif isinstance(expected, tuple):
+        for o, e in zip(ours, expected, strict=True):
+            assert_equal(o, e)
     elif isinstance(expected, dict):
         assert list(ours) == list(expected)
         for k in expected:
@@ -64,10 +67,79 @@ def test_tanh() -> None:
     assert_equal(pullback(tensor([5.0, 6.0, 7.0]))[1], tensor([5.0, 0.0, 0.0]))
 
 
+def loss_of(loss: fdl.Loss, y: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
+    value, pullback = loss.vjp(y, t)
+    return value, pullback()
+
+
 def test_mse() -> None:
-    value, pullback = fdl.mse().vjp(tensor([[1.0, 2.0]]), tensor([[0.0, 4.0]]))
-    assert_equal(value, tensor(2.5))
-    assert_equal(pullback(), tensor([[1.0, -2.0]]))
+    y, t = tensor([[1.0, 2.0]]), tensor([[0.0, 4.0]])
+    assert_equal(loss_of(fdl.mse(), y, t), (tensor(2.5), tensor([[1.0, -2.0]])))
+    assert_equal(loss_of(fdl.mse("sum"), y, t), (tensor(5.0), tensor([[2.0, -4.0]])))
+
+
+def test_l1() -> None:
+    y, t = tensor([1.0, 2.0, 5.0, 0.0]), tensor([0.0, 4.0, 5.0, math.inf])
+    value, gy = loss_of(fdl.l1(), y[:2], t[:2])
+    assert_equal((value, gy), (tensor(1.5), tensor([0.5, -0.5])))
+    value, gy = loss_of(fdl.l1(reduction="sum"), y, t)
+    assert_equal((value, gy), (tensor(math.inf), tensor([1.0, -1.0, 0.0, -1.0])))
+
+
+def test_huber() -> None:
+    y, t = tensor([0.5, -2.0, 4.0, 2.0]), torch.zeros(4)
+    value, gy = loss_of(fdl.huber(2.0), y, t)
+    assert_equal((value, gy), (tensor((0.125 + 2 + 6 + 2) / 4), y.clamp(max=2) / 4))
+    value, gy = loss_of(fdl.huber(reduction="sum"), y, t)
+    assert_equal((value, gy), (tensor(0.125 + 1.5 + 3.5 + 1.5), tensor([0.5, -1.0, 1.0, 1.0])))
+
+
+def test_bce_with_logits() -> None:
+    y, t = tensor([0.0, 0.0, 1000.0, -1000.0, 1000.0]), tensor([1.0, 0.25, 0.0, 0.0, 1.0])
+    value, gy = loss_of(fdl.bce_with_logits("sum"), y, t)
+    assert_equal((value, gy), (tensor(2 * math.log(2) + 1000), tensor([-0.5, 0.25, 1.0, 0.0, 0.0])))
+    value, gy = loss_of(fdl.bce_with_logits(), y[:2], t[:2])
+    assert_equal((value, gy), (tensor(math.log(2)), tensor([-0.25, 0.125])))
+
+
+def test_cross_entropy() -> None:
+    y = tensor([[0.0, math.log(3)], [1000.0, -1000.0]])
+    value, gy = loss_of(fdl.cross_entropy(), y, tensor([1, 1]))
+    assert_equal(value, tensor((math.log(4 / 3) + 2000) / 2))
+    torch.testing.assert_close(gy, tensor([[0.125, -0.125], [0.5, -0.5]]))
+    value, gy = loss_of(fdl.cross_entropy("sum"), y, tensor([0, 0]))
+    assert_equal(value, tensor(math.log(4)))
+    torch.testing.assert_close(gy, tensor([[-0.75, 0.75], [0.0, 0.0]]))
+
+
+def test_cross_entropy_takes_a_class_of_probability_0_for_infinitely_wrong() -> None:
+    y = tensor([0.0, -math.inf, 0.0])
+    assert_equal(
+        loss_of(fdl.cross_entropy(), y, tensor(0)), (tensor(math.log(2)), tensor([-0.5, 0.0, 0.5]))
+    )
+    value, gy = loss_of(fdl.cross_entropy(), y, tensor(1))
+    assert_equal((value, gy), (tensor(math.inf), tensor([0.5, -1.0, 0.5])))
+
+
+def test_cross_entropy_leaves_out_what_is_ignored() -> None:
+    y, t = tensor([[0.0, 0.0], [5.0, math.inf], [0.0, 0.0]]), tensor([0, -100, 1])
+    kept = tensor([True, False, True])
+    for reduction in ("mean", "sum"):
+        some = fdl.cross_entropy(reduction, ignore_index=-100)
+        value, gy = loss_of(some, y, t)
+        expected, of_kept = loss_of(fdl.cross_entropy(reduction), y[kept], t[kept])
+        assert_equal((value, gy[kept]), (expected, of_kept))
+    some = fdl.cross_entropy(ignore_index=1)
+    value, gy = loss_of(some, tensor([[1.0, 2.0]]), tensor([1]))
+    assert value.isnan()
+    assert_equal(gy, tensor([[0.0, 0.0]]))
+
+
+def test_cross_entropy_smooths_labels() -> None:
+    y = tensor([[0.0, math.log(3)]])
+    value, gy = loss_of(fdl.cross_entropy(label_smoothing=0.5), y, tensor([1]))
+    torch.testing.assert_close(value, tensor(0.75 * math.log(4 / 3) + 0.25 * math.log(4)))
+    torch.testing.assert_close(gy, tensor([[0.25 - 0.25, 0.75 - 0.75]]))
 
 
 def test_sequential_chains_and_keys_by_position() -> None:
@@ -122,3 +194,53 @@ def test_sgd() -> None:
     expected = {"a": {"b": tensor([0.0, 3.0])}}
     assert_equal(fdl.sgd(params, grads, 0.25), expected)
     assert_equal(fdl.sgd(params, grads, tensor(0.25)), expected)
+
+
+def test_momentum() -> None:
+    params, grads = {"a": tensor([1.0])}, {"a": tensor([2.0])}
+    optimizer = fdl.momentum(mu=0.5)
+    state = optimizer.init(params)
+    params, state = optimizer.update(params, grads, state, 0.25)
+    assert_equal(params, {"a": tensor([0.5])})
+    params, state = optimizer.update(params, grads, state, 0.25)
+    assert_equal(params, {"a": tensor([-0.25])})  # b = 0.5 · 2 + 2
+    assert_equal(state, {"momentum_buffer": {"a": tensor([3.0])}})
+
+
+def test_adam() -> None:
+    params, grads = {"a": tensor([1.0])}, {"a": tensor([2.0])}
+    optimizer = fdl.adam(beta1=0.5, beta2=0.75, eps=0.0)
+    state = optimizer.init(params)
+    params, state = optimizer.update(params, grads, state, 0.25)
+    assert_equal(params, {"a": tensor([0.75])})  # m̂ = 2, v̂ = 4
+    assert_equal(state["exp_avg"], {"a": tensor([1.0])})
+    assert_equal(state["exp_avg_sq"], {"a": tensor([1.0])})
+    params, state = optimizer.update(params, {"a": tensor([-4.0])}, state, tensor(1.0))
+    # m = −1.5, m̂ = −2; v = 4.75, v̂ = 4.75 / (7 / 16)
+    assert_equal(params, {"a": tensor([0.75 + 2 / (4.75 * 16 / 7) ** 0.5])})
+    assert state["step"].item() == 2
+
+
+def test_adamw_decays_by_the_rate() -> None:
+    params, grads = {"a": tensor([8.0])}, {"a": tensor([2.0])}
+    optimizer = fdl.adam(eps=0.0, weight_decay=0.5, decoupled=True)
+    params, _ = optimizer.update(params, grads, optimizer.init(params), 0.25)
+    assert_equal(params, {"a": tensor([8 * 0.875 - 0.25])})
+
+
+def test_rmsprop() -> None:
+    params, grads = {"a": tensor([1.0])}, {"a": tensor([2.0])}
+    optimizer = fdl.rmsprop(alpha=0.75, eps=0.5)
+    params, state = optimizer.update(params, grads, optimizer.init(params), 0.75)
+    assert_equal(params, {"a": tensor([0.0])})  # 1 − 0.75 · 2 / (√1 + 0.5)
+    assert_equal(state, {"square_avg": {"a": tensor([1.0])}})
+
+
+def test_adagrad() -> None:
+    params, grads = {"a": tensor([1.0])}, {"a": tensor([4.0])}
+    optimizer = fdl.adagrad(lr_decay=1.0, initial_accumulator_value=9.0, eps=0.0)
+    params, state = optimizer.update(params, grads, optimizer.init(params), 1.25)
+    assert_equal(params, {"a": tensor([0.0])})  # 1 − 1.25 · 4 / √25
+    params, state = optimizer.update(params, {"a": tensor([12.0])}, state, 6.5)
+    assert_equal(params, {"a": tensor([-3.0])})  # −6.5 / 2 · 12 / √169
+    assert_equal(state, {"step": tensor(2.0, dtype=torch.float64), "sum": {"a": tensor([169.0])}})

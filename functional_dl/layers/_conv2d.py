@@ -1,0 +1,96 @@
+"""The convolution of images."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from functional_dl._errors import check_sizes
+from functional_dl._guard import Maths, Through, layer
+from functional_dl._numerics import channels_last, filters_grad, in_order, uniform
+from functional_dl.contract import Cotangents, Params, Pullback
+
+
+@layer
+def conv2d(
+    in_channels: int,
+    out_channels: int,
+    size: int,
+    padding: int = 0,
+    stride: int = 1,
+    bias: bool = True,
+) -> Maths:
+    """Y[o, i, j] = b[o] + Σ W[o, c, p, q] X[c, s i + p, s j + q], for each sample.
+
+    The sum runs over c, p and q, s is the stride, and X has zeros around it, as many as padding
+    says. Backward, for a cotangent ∇Y:
+
+        ∇W[o, c, p, q] = Σ ∇Y[o, i, j] X[c, s i + p, s j + q]    over samples, i and j
+        ∇b[o] = Σ ∇Y[o, i, j]                                    over samples, i and j
+        ∇X[c, s i + p, s j + q] = Σ ∇Y[o, i, j] W[o, c, p, q]    over o and all that is there
+
+    Args:
+        in_channels: C, the number of channels of X.
+        out_channels: O, that of Y.
+        size: K, of the windows, which are squares.
+        padding: How many zeros there are at each side of X.
+        stride: From one window to the next.
+        bias: Whether there is a b.
+
+    Returns:
+        A layer from (N, C, H, W) or (C, H, W) to (N, O, H', W') or (O, H', W'), where H' is
+        1 + ⌊(H + 2 padding − K) / stride⌋, with params {"weight": (O, C, K, K), "bias": (O,)},
+        drawn from U[−1/√(C K²), 1/√(C K²)], weight first, as PyTorch's Conv2d draws them.
+
+    Raises:
+        ValueError: A size is no positive integer, or padding none from 0 up. The layer raises it
+            for params with other keys, for a leaf, an input or a cotangent of another shape, and
+            for windows that are larger than the input with its padding.
+        TypeError: The layer raises it for tensors that are not floating or differ in dtype.
+    """
+    check_sizes(
+        "conv2d", in_channels=in_channels, out_channels=out_channels, size=size, stride=stride
+    )
+    check_sizes("conv2d", 0, padding=padding)
+
+    def through(
+        params: Params, x: Float[Tensor, "*N C H W"]
+    ) -> tuple[Float[Tensor, "*N O I J"], Through]:
+        w, b = params["weight"], params.get("bias")
+        last = channels_last(x, w)
+        over = [(n + 2 * padding - size) % stride for n in x.shape[-2:]]  # what no window sees
+
+        def back(gy: Float[Tensor, "*N O I J"]) -> Float[Tensor, "*N C H W"]:
+            gx = torch.conv_transpose2d(in_order(gy, last), w, None, stride, padding, over)
+            return in_order(gx, last)
+
+        return torch.conv2d(x, w, b, stride, padding), back
+
+    def vjp(
+        params: Params, x: Float[Tensor, "*N C H W"]
+    ) -> tuple[Float[Tensor, "*N O I J"], Pullback]:
+        y, back = through(params, x)
+
+        def pullback(gy: Float[Tensor, "*N O I J"], *, wrt_input: bool = True) -> Cotangents:
+            grads = {"weight": filters_grad(gy, x, params["weight"], padding, stride)}
+            if bias:
+                grads["bias"] = gy.sum([d for d in range(gy.dim()) if d != gy.dim() - 3])
+            return grads, back(gy) if wrt_input else None
+
+        return y, pullback
+
+    shapes = {"weight": (out_channels, in_channels, size, size)}
+    shapes |= {"bias": (out_channels,)} if bias else {}
+
+    least = max(size - 2 * padding, 1)
+
+    def takes(shape: Sequence[int]) -> bool:
+        return len(shape) in (3, 4) and shape[-3] == in_channels and min(shape[-2:]) >= least
+
+    said = f"(N, {in_channels}, H, W) or ({in_channels}, H, W), with H and W from {least} up"
+    return Maths(
+        vjp, shapes, uniform(in_channels * size * size), through=through, takes=(takes, said)
+    )

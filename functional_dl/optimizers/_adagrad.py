@@ -1,0 +1,57 @@
+"""Adagrad."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from functional_dl._numerics import Writer, constant, minus_ratio, quotient
+from functional_dl.optimizers._leaves import LeafRule, Rule, check_option, optimizer
+
+
+@optimizer
+def adagrad(
+    lr_decay: float = 0.0,
+    weight_decay: float = 0.0,
+    initial_accumulator_value: float = 0.0,
+    eps: float = 1e-10,
+    decays: Callable[[Tensor], bool] | None = None,
+) -> Rule:
+    """s ← s + ∇p²; p ← p − lr / (1 + (t − 1) η) · ∇p / (√s + ε), in step t.
+
+    With weight_decay = λ, ∇p + λ p takes the place of ∇p. Bits are those of `torch.optim.Adagrad`,
+    for-loop and foreach. (Duchi, Hazan and Singer, 2011.)
+
+    Args:
+        lr_decay: η, not negative.
+        weight_decay: λ, not negative.
+        initial_accumulator_value: What s is full of at first, not negative.
+        eps: ε, not negative.
+        decays: Says of a leaf whether it decays; all do if it is None.
+
+    Returns:
+        An optimizer whose state is {"step": t, "sum": s}.
+
+    Raises:
+        ValueError: An option is out of its range.
+        TypeError: An option is no number, or decays no function.
+    """
+    check_option("adagrad", "lr_decay", lr_decay)
+    check_option("adagrad", "initial_accumulator_value", initial_accumulator_value)
+    check_option("adagrad", "eps", eps)
+
+    offset = constant(eps)
+
+    def begin(lr: float | Tensor, step: Tensor, write: Writer) -> LeafRule:
+        minus = minus_ratio(quotient(lr, 1 + (step - 1) * lr_decay) if lr_decay else lr, write)
+
+        def leaf(p: Tensor, g: Tensor, s: Tensor) -> tuple[Tensor, Tensor]:
+            s = write(s, torch.addcmul, s, g, g)
+            return minus(p, g, s.sqrt().add_(offset[s.dtype])), s
+
+        return leaf
+
+    state = {"sum": float(initial_accumulator_value)}
+    return Rule(begin, state, True, weight_decay, decays=decays)

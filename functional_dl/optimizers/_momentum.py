@@ -1,0 +1,61 @@
+"""Gradient descent with momentum."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from functional_dl._numerics import Writer, constant, minus_multiple
+from functional_dl.optimizers._leaves import LeafRule, Rule, check_option, optimizer
+
+
+@optimizer
+def momentum(
+    mu: float = 0.9,
+    nesterov: bool = False,
+    dampening: float = 0.0,
+    weight_decay: float = 0.0,
+    decays: Callable[[Tensor], bool] | None = None,
+) -> Rule:
+    """b ← μ b + (1 − d) ∇p; p ← p − lr · b, or nesterov, p ← p − lr (∇p + μ b).
+
+    In the first step, b = ∇p. With weight_decay = λ, ∇p + λ p takes the place of ∇p. Bits are those
+    of `torch.optim.SGD`, for-loop and foreach.
+
+    Args:
+        mu: μ, in [0, 1).
+        nesterov: Whether to look ahead by μ b.
+        dampening: d, in [0, 1); it is 0 with nesterov.
+        weight_decay: λ, not negative.
+        decays: Says of a leaf whether it decays; all do if it is None.
+
+    Returns:
+        An optimizer whose state is {"momentum_buffer": b}, and, if there is dampening, {"step": t}.
+
+    Raises:
+        ValueError: An option is out of its range.
+        TypeError: An option is no number, or decays no function.
+    """
+    check_option("momentum", "mu", mu, 1.0)
+    check_option("momentum", "dampening", dampening, 1.0)
+    if nesterov and dampening:
+        raise ValueError(f"momentum: expected no dampening with nesterov, got {dampening!r}")
+
+    factor = constant(mu)
+
+    def begin(lr: float | Tensor, step: Tensor | None, write: Writer) -> LeafRule:
+        minus = minus_multiple(lr, donate=False)
+
+        def leaf(p: Tensor, g: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
+            b = write(b, torch.mul, b, factor[b.dtype])
+            b = write(b, torch.sub, b, g, alpha=dampening - 1)
+            if step is not None:
+                b = b.where(step > 1, g)
+            return minus(p, torch.sub(g, b, alpha=-mu) if nesterov else b), b
+
+        return leaf
+
+    # Of zeros, -0 is what leaves any ∇p as it is.
+    return Rule(begin, {"momentum_buffer": -0.0}, dampening != 0, weight_decay, decays=decays)

@@ -1,0 +1,75 @@
+"""RMSprop."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from functional_dl._numerics import Writer, constant, minus_multiple, minus_ratio
+from functional_dl.optimizers._leaves import LeafRule, Rule, check_option, optimizer
+
+
+@optimizer
+def rmsprop(
+    alpha: float = 0.99,
+    eps: float = 1e-8,
+    weight_decay: float = 0.0,
+    momentum: float = 0.0,
+    centered: bool = False,
+    decays: Callable[[Tensor], bool] | None = None,
+) -> Rule:
+    """v ← α v + (1 − α) ∇p²; p ← p − lr · ∇p / (√v + ε).
+
+    Centered, the root is of v − a² with a ← α a + (1 − α) ∇p. With momentum = μ,
+    b ← μ b + ∇p / (√v + ε) and p ← p − lr · b. With weight_decay = λ, ∇p + λ p takes the place of
+    ∇p. Bits are those of `torch.optim.RMSprop`, for-loop and foreach. (Tieleman and Hinton, 2012;
+    Graves, 2013.)
+
+    Args:
+        alpha: α, in [0, 1).
+        eps: ε, not negative.
+        weight_decay: λ, not negative.
+        momentum: μ, in [0, 1).
+        centered: Whether to divide by the deviation from the mean.
+        decays: Says of a leaf whether it decays; all do if it is None.
+
+    Returns:
+        An optimizer whose state is {"square_avg": v}, and, if they are asked for,
+        {"grad_avg": a, "momentum_buffer": b}.
+
+    Raises:
+        ValueError: An option is out of its range.
+        TypeError: An option is no number, or decays no function.
+    """
+    check_option("rmsprop", "alpha", alpha, 1.0)
+    check_option("rmsprop", "eps", eps)
+    check_option("rmsprop", "momentum", momentum, 1.0)
+
+    keep, offset, mu = constant(alpha), constant(eps), constant(momentum)
+
+    def begin(lr: float | Tensor, _: None, write: Writer) -> LeafRule:
+        minus, along = minus_ratio(lr, write), minus_multiple(lr, donate=False)
+
+        def leaf(p: Tensor, g: Tensor, v: Tensor, *others: Tensor) -> tuple[Tensor, ...]:
+            v = write(v, torch.mul, v, keep[v.dtype])
+            square = v = write(v, torch.addcmul, v, g, g, value=1 - alpha)
+            new = [v]
+            if centered:
+                a = write(others[0], torch.lerp, others[0], g, 1 - alpha)
+                square = v.addcmul(a, a, value=-1)
+                new.append(a)
+            root = square.sqrt().add_(offset[v.dtype])
+            if not momentum:
+                return minus(p, g, root), *new
+            b = write(others[-1], torch.mul, others[-1], mu[v.dtype])
+            b = write(b, torch.addcdiv, b, g, root)
+            return along(p, b), *new, b
+
+        return leaf
+
+    state = {"square_avg": 0.0, **({"grad_avg": 0.0} if centered else {})}
+    if momentum:
+        state["momentum_buffer"] = 0.0
+    return Rule(begin, state, weight_decay=weight_decay, decays=decays)

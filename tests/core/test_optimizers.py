@@ -1,0 +1,376 @@
+"""Optimizers beyond their cases: states, bad input, donated memory and transforms."""
+
+import copy
+import pickle
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, ones
+
+import functional_dl as fdl
+from cases import same_trees
+
+OPTIMIZERS = {
+    "momentum": fdl.momentum(nesterov=True),
+    "momentum, dampened": fdl.momentum(dampening=0.1, weight_decay=0.1),
+    "adam": fdl.adam(),
+    "adamw": fdl.adam(weight_decay=0.1, decoupled=True, decays=lambda p: p.dim() >= 2),
+    "rmsprop": fdl.rmsprop(momentum=0.9, centered=True),
+    "adagrad": fdl.adagrad(lr_decay=0.1),
+}
+ADAM = fdl.adam()
+
+
+def draw(*shape: int) -> fdl.Params:
+    """The tensors are made here, in inference mode if it is on."""
+    return {
+        "0": {"weight": torch.randn(*shape, 3, 2), "bias": torch.randn(*shape, 2)},
+        "1": {},
+        "scale": torch.randn(shape),
+    }
+
+
+def trained(optimizer: fdl.Optimizer, steps: int = 2) -> tuple[fdl.Params, fdl.Params, fdl.State]:
+    """Params and a state after some steps, and gradients for another."""
+    params = draw()
+    state = optimizer.init(params)
+    for _ in range(steps):
+        params, state = optimizer.update(params, draw(), state, 0.1)
+    return params, draw(), state
+
+
+# The state
+
+
+def test_a_state_has_the_names_of_pytorchs_and_is_like_params() -> None:
+    params = draw()
+    names = {
+        "momentum": ["momentum_buffer"],
+        "momentum, dampened": ["step", "momentum_buffer"],
+        "adam": ["step", "exp_avg", "exp_avg_sq"],
+        "adamw": ["step", "exp_avg", "exp_avg_sq"],
+        "rmsprop": ["square_avg", "grad_avg", "momentum_buffer"],
+        "adagrad": ["step", "sum"],
+    }
+    for name, optimizer in OPTIMIZERS.items():
+        state = optimizer.init(params)
+        assert [*state] == names[name]
+        for entry in state.keys() - {"step"}:
+            assert same_trees(
+                fdl.tree_map(torch.zeros_like, params), fdl.tree_map(abs, state[entry])
+            )
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_a_new_state_is_laid_out_as_before_with_another_number(name: str) -> None:
+    params, grads, state = trained(OPTIMIZERS[name])
+    _, new = OPTIMIZERS[name].update(params, grads, state, 0.1)
+    assert [*new] == [*state]
+    for entry in state.keys() - {"step"}:
+        assert fdl.to_state_dict(new[entry]).keys() == fdl.to_state_dict(params).keys()
+    if "step" in state:
+        assert (state["step"].item(), new["step"].item()) == (2, 3)
+
+
+def test_a_state_dict_holds_a_state() -> None:
+    params, _, state = trained(ADAM)
+    flat = fdl.to_state_dict(state)
+    assert [*flat][:2] == ["step", "exp_avg.0.weight"]
+    assert len(flat) == 1 + 2 * len(fdl.to_state_dict(params))
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_a_0d_leaf_keeps_its_dtype_whatever_the_rate_has(name: str) -> None:
+    params, grads, state = trained(OPTIMIZERS[name])
+    for dtype in (torch.float64, torch.float32, torch.float16):
+        given = fdl.tree_map(lambda p, dtype=dtype: p.to(dtype), [params, grads])
+        state = OPTIMIZERS[name].init(given[0])
+        new, _ = OPTIMIZERS[name].update(*given, state, torch.tensor(0.1, dtype=torch.float64))
+        assert new["scale"].dtype == dtype
+    new = fdl.sgd(params, grads, torch.tensor(0.1, dtype=torch.float64))
+    assert new["scale"].dtype == torch.float32
+
+
+def test_only_leaves_that_decay_do() -> None:
+    params = {"w": ones(2, 2), "b": ones(2)}
+    grads = fdl.tree_map(torch.zeros_like, params)
+    for optimizer in (
+        fdl.adam(weight_decay=0.5, decoupled=True, decays=lambda p: p.dim() >= 2),
+        fdl.momentum(weight_decay=0.5, decays=lambda p: p.dim() >= 2),
+    ):
+        new, _ = optimizer.update(params, grads, optimizer.init(params), 0.5)
+        assert torch.equal(new["w"], torch.full((2, 2), 0.75))
+        assert torch.equal(new["b"], ones(2))
+
+
+@pytest.mark.parametrize("make", [pickle.dumps, copy.deepcopy])
+def test_an_optimizer_is_pickled_and_printed_as_its_call(make: Callable[[Any], Any]) -> None:
+    optimizer = fdl.adam(0.8, decoupled=True)
+    again = make(optimizer)
+    again = pickle.loads(again) if isinstance(again, bytes) else again
+    assert isinstance(again, fdl.Optimizer)
+    assert repr(again) == repr(optimizer) == "adam(0.8, decoupled=True)"
+    params, grads, state = trained(optimizer)
+    assert same_trees(
+        again.update(params, grads, state, 0.1), optimizer.update(params, grads, state, 0.1)
+    )
+
+
+def own() -> fdl.Optimizer:
+    """Somebody's own optimizer."""
+
+    def update(
+        params: fdl.Params, grads: fdl.Params, state: fdl.State, lr: Any, *, donate: bool = False
+    ) -> tuple[fdl.Params, fdl.State]:
+        return fdl.sgd(params, grads, lr), {"step": state["step"] + 1}
+
+    return fdl.Optimizer(lambda params: {"step": torch.zeros(())}, update)
+
+
+def test_an_optimizer_of_ones_own_has_the_name_of_what_made_it() -> None:
+    assert repr(own()) == "own()"
+
+
+# Bad input
+
+
+W, B = ones(2, 3), ones(2)
+PARAMS: Any = {"0": {"weight": W, "bias": B}}
+STATE: Any = ADAM.init(PARAMS)
+F = "a float32 tensor of shape"
+BAD_STATES: list[tuple[Any, type[Exception], str]] = [
+    (None, TypeError, "adam: expected state to be a dict, got None"),
+    (
+        {},
+        ValueError,
+        "adam: expected state with the keys ['step', 'exp_avg', 'exp_avg_sq'], got []",
+    ),
+    (
+        fdl.momentum().init(PARAMS),
+        ValueError,
+        "adam: expected state with the keys ['step', 'exp_avg', 'exp_avg_sq'], got ['momentum_b",
+    ),
+    (
+        STATE | {"more": ones(())},
+        ValueError,
+        "adam: expected state with the keys ['step', 'exp_avg', 'exp_avg_sq'], got ['step', 'exp",
+    ),
+    (
+        ADAM.init({"0": {"weight": W}}),
+        ValueError,
+        "adam: expected state['exp_avg']['0'] with the keys ['weight', 'bias'], got ['weight']",
+    ),
+    (
+        STATE | {"exp_avg": PARAMS | {"1": W}},
+        ValueError,
+        "adam: expected state['exp_avg'] with the keys ['0'], got ['0', '1']",
+    ),
+    (
+        STATE | {"exp_avg_sq": {"0": {"weight": ones(1, 3), "bias": B}}},
+        ValueError,
+        f"adam: expected state['exp_avg_sq']['0']['weight'] to be {F} (2, 3), got {F} (1, 3)",
+    ),
+    (
+        fdl.tree_map(Tensor.double, STATE),
+        TypeError,
+        f"adam: expected state['exp_avg']['0']['weight'] to be {F} (2, 3), got a float64",
+    ),
+    (
+        STATE | {"exp_avg": ones(())},
+        TypeError,
+        "adam: expected state['exp_avg'] to be a dict, got a float32",
+    ),
+    (
+        STATE | {"step": 0},
+        TypeError,
+        "adam: expected state['step'] to be a float64 tensor of shape (), got 0",
+    ),
+    (
+        STATE | {"step": ones(())},
+        TypeError,
+        "adam: expected state['step'] to be a float64 tensor of shape (), got a float32",
+    ),
+    (
+        STATE | {"step": ones(3, dtype=torch.float64)},
+        ValueError,
+        "adam: expected state['step'] to be a float64 tensor of shape (), got a float64 tensor of",
+    ),
+]
+
+
+@pytest.mark.refuses
+@pytest.mark.parametrize(("state", "error", "message"), BAD_STATES)
+def test_a_state_of_something_else_is_refused(
+    state: Any, error: type[Exception], message: str
+) -> None:
+    before = fdl.tree_map(torch.clone, [PARAMS, STATE])
+    with pytest.raises(error) as caught:
+        ADAM.update(PARAMS, PARAMS, state, 0.1)
+    assert str(caught.value).startswith(message)
+    assert same_trees([PARAMS, STATE], before)
+
+
+TIED: Any = {"a": W, "b": W}
+COMPLEX: Any = {"a": W.cfloat()}
+ODD: Any = {"0": W}
+BAD: list[tuple[Callable[[], Any], type[Exception], str]] = [
+    (
+        lambda: ADAM.update(PARAMS, ODD, STATE, 0.1),
+        TypeError,
+        "adam: expected grads['0'] to be a dict, got a float32",
+    ),
+    (
+        lambda: ADAM.update(PARAMS, {}, STATE, 0.1),
+        ValueError,
+        "adam: expected grads with the keys ['0'], got []",
+    ),
+    (lambda: ADAM.update(PARAMS, PARAMS, STATE, -1), ValueError, "adam: expected lr to be finite"),
+    (
+        lambda: ADAM.update(PARAMS, PARAMS, STATE, 1e39),
+        ValueError,
+        "adam: expected lr to be a torch.float32, got 1e+39",
+    ),
+    (
+        lambda: ADAM.update(TIED, {"a": W, "b": W}, ADAM.init({"a": W, "b": W.clone()}), 0.1),
+        ValueError,
+        "adam: expected tensors of their own, got one as 'a' and 'b'",
+    ),
+    (
+        lambda: ADAM.init(TIED),
+        ValueError,
+        "adam.init: expected tensors of their own, got one as 'a' and 'b'",
+    ),
+    (
+        lambda: ADAM.init(COMPLEX),
+        TypeError,
+        "adam.init: expected params['a'] to be a floating tensor, got a complex64",
+    ),
+    (
+        lambda: ADAM.update(
+            COMPLEX, COMPLEX, {"step": STATE["step"], "exp_avg": COMPLEX, "exp_avg_sq": COMPLEX}, 1
+        ),
+        TypeError,
+        "adam: expected params['a'] to be a floating tensor, got a complex64",
+    ),
+    (lambda: ADAM.init([W]), TypeError, "adam.init: expected params to be a dict, got"),  # type: ignore
+    (lambda: fdl.adam(beta1=1.0), ValueError, "adam: expected beta1 in [0, 1), got 1.0"),
+    (lambda: fdl.adam(beta2=-0.1), ValueError, "adam: expected beta2 in [0, 1), got -0.1"),
+    (lambda: fdl.adam(eps=-1e-8), ValueError, "adam: expected eps in [0, inf), got -1e-08"),
+    (lambda: fdl.adam(eps=float("nan")), ValueError, "adam: expected eps in [0, inf), got nan"),
+    (lambda: fdl.adam(eps="0"), TypeError, "adam: expected eps to be a number, got '0'"),  # type: ignore
+    (
+        lambda: fdl.adam(weight_decay=-1),
+        ValueError,
+        "adam: expected weight_decay in [0, inf), got -1",
+    ),
+    (
+        lambda: fdl.adam(decays=2),  # type: ignore
+        TypeError,
+        "adam: expected decays to be a function of a leaf, got 2",
+    ),
+    (lambda: fdl.momentum(1.0), ValueError, "momentum: expected mu in [0, 1), got 1.0"),
+    (
+        lambda: fdl.momentum(dampening=1.5),
+        ValueError,
+        "momentum: expected dampening in [0, 1), got 1.5",
+    ),
+    (
+        lambda: fdl.momentum(nesterov=True, dampening=0.1),
+        ValueError,
+        "momentum: expected no dampening with nesterov, got 0.1",
+    ),
+    (lambda: fdl.rmsprop(1.0), ValueError, "rmsprop: expected alpha in [0, 1), got 1.0"),
+    (lambda: fdl.rmsprop(eps=-1), ValueError, "rmsprop: expected eps in [0, inf), got -1"),
+    (lambda: fdl.rmsprop(momentum=1), ValueError, "rmsprop: expected momentum in [0, 1), got 1"),
+    (lambda: fdl.adagrad(-1), ValueError, "adagrad: expected lr_decay in [0, inf), got -1"),
+    (lambda: fdl.adagrad(eps=-1), ValueError, "adagrad: expected eps in [0, inf), got -1"),
+    (
+        lambda: fdl.adagrad(initial_accumulator_value=-1),
+        ValueError,
+        "adagrad: expected initial_accumulator_value in [0, inf), got -1",
+    ),
+]
+
+
+@pytest.mark.refuses
+@pytest.mark.parametrize(("call", "error", "message"), BAD)
+def test_bad_input_is_refused_by_name(
+    call: Callable[[], Any], error: type[Exception], message: str
+) -> None:
+    before = fdl.tree_map(torch.clone, [PARAMS, STATE])
+    with pytest.raises(error) as caught:
+        call()
+    assert str(caught.value).startswith(message)
+    assert same_trees([PARAMS, STATE], before)
+
+
+# Donated memory, and transforms
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_a_new_state_lies_where_the_donated_one_lay(name: str) -> None:
+    with torch.inference_mode():
+        params, grads, state = trained(OPTIMIZERS[name])
+        _, new = OPTIMIZERS[name].update(params, grads, state, 0.1, donate=True)
+    for k in state.keys() - {"step"}:
+        for old, leaf in zip(*map(fdl.tree_leaves, (state[k], new[k])), strict=True):
+            assert leaf.data_ptr() == old.data_ptr() or name == "momentum, dampened"
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_nothing_is_donated_outside_of_inference_mode(name: str) -> None:
+    given = trained(OPTIMIZERS[name])
+    before = fdl.tree_map(torch.clone, given)
+    OPTIMIZERS[name].update(*given, 0.1, donate=True)
+    assert same_trees(given, before)
+
+
+@pytest.mark.parametrize("inference", [False, True])
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_each_member_of_an_ensemble_goes_its_own_way_at_its_own_rate(
+    name: str, inference: bool
+) -> None:
+    optimizer, rates = OPTIMIZERS[name], torch.tensor([0.1, 0.2, 0.3])
+    with torch.inference_mode(inference):
+        members = [trained(optimizer, steps) for steps in (1, 2, 3)]
+        alone = [optimizer.update(*member, lr) for member, lr in zip(members, rates, strict=True)]
+        update = partial(optimizer.update, donate=inference)
+        together = torch.vmap(update)(*fdl.stack(members), rates)
+    assert same_trees(together, fdl.stack(alone))
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_many_rates_may_start_from_one_state(name: str) -> None:
+    optimizer, rates = OPTIMIZERS[name], torch.tensor([0.1, 0.2])
+    params, grads, state = trained(optimizer)
+    over_rates = torch.vmap(optimizer.update, (None, None, None, 0))
+    alone = [optimizer.update(params, grads, state, lr) for lr in rates]
+    assert same_trees(over_rates(params, grads, state, rates), fdl.stack(alone))
+    gradients = [draw(), draw()]
+    over_grads = torch.vmap(optimizer.update, (None, 0, None, None))
+    alone = [optimizer.update(params, grads, state, 0.1) for grads in gradients]
+    assert same_trees(over_grads(params, fdl.stack(gradients), state, 0.1), fdl.stack(alone))
+
+
+def test_states_of_an_ensemble_start_from_its_params() -> None:
+    members = [draw(), draw()]
+    states = torch.vmap(ADAM.init)(fdl.stack(members))
+    assert same_trees(states, fdl.stack([ADAM.init(params) for params in members]))
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+@pytest.mark.filterwarnings("ignore:.*torch.jit.script:DeprecationWarning")
+def test_a_step_has_a_derivative(name: str) -> None:
+    params, grads, state = fdl.tree_map(Tensor.double, trained(OPTIMIZERS[name]))
+
+    def along(t: Tensor) -> Tensor:
+        given = fdl.tree_map(lambda g: g * t, grads)
+        return OPTIMIZERS[name].update(params, given, state, 0.1)[0]["0"]["weight"].sum()
+
+    t, h = ones((), dtype=torch.float64), 1e-5
+    _, slope = torch.func.jvp(along, (t,), (t,))
+    # Differences of second order are h² off, and rounding 1e-16 / h.
+    assert torch.allclose(slope, (along(t + h) - along(t - h)) / (2 * h), rtol=1e-6, atol=1e-8)

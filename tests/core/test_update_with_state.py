@@ -1,0 +1,154 @@
+"""`value_and_update` with an optimizer is `value_and_grad` and then `update`, part by part."""
+
+import gc
+import weakref
+from functools import partial
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+import functional_dl as fdl
+from cases import same_bits, same_trees
+
+X, T = torch.randn(7, 3), torch.randn(7, 2)
+INNER = fdl.sequential(fdl.linear(4, 4, bias=False), fdl.tanh(), fdl.sequential())
+MODELS = {
+    "nested": fdl.sequential(fdl.linear(3, 4), fdl.relu(), INNER, fdl.linear(4, 2)),
+    "bare": fdl.linear(3, 2),
+    "without params": fdl.sequential(fdl.relu()),
+}
+OPTIMIZERS = {
+    "adam": fdl.adam(weight_decay=0.1, decoupled=True, decays=lambda p: p.dim() >= 2),
+    "momentum": fdl.momentum(),
+    "dampened": fdl.momentum(dampening=0.1),
+}
+ADAM = fdl.adam()
+
+
+@pytest.mark.parametrize("donate", [False, True])
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+@pytest.mark.parametrize("model", MODELS)
+def test_the_same_as_of_the_whole_tree(model: str, optimizer: str, donate: bool) -> None:
+    f, rule = MODELS[model], OPTIMIZERS[optimizer]
+    t = T if model != "without params" else X
+    with torch.inference_mode(donate):
+        params = ours = f.init()
+        state = our_state = rule.init(params)
+        loss_and_grads = fdl.value_and_grad(f, fdl.mse())
+        step = fdl.value_and_update(f, fdl.mse(), rule)
+        for i in range(1, 4):
+            value, grads = loss_and_grads(params, X, t)
+            params, state = rule.update(params, grads, state, 0.1 / i)
+            our_value, ours, our_state = step(ours, X, t, our_state, 0.1 / i, donate=donate)
+            assert same_bits(our_value, value)
+            assert same_trees([ours, our_state], [params, state])
+
+
+def test_nothing_passed_in_is_changed() -> None:
+    f = MODELS["nested"]
+    params = f.init()
+    state = ADAM.init(params)
+    before = fdl.tree_map(torch.clone, [params, state])
+    with torch.inference_mode():
+        fdl.value_and_update(f, fdl.mse(), ADAM)(params, X, T, state, 0.1)
+    assert same_trees([params, state], before)
+
+
+@pytest.mark.memory
+def test_a_layers_part_of_the_state_is_let_go_of_before_those_before_it_are_updated() -> None:
+    alive: list[int] = []
+    f = fdl.sequential(*(fdl.linear(3, 3, bias=False) for _ in range(4)))
+    kept: list[weakref.ref[Tensor]] = []
+
+    def update(*args: Any, **kwargs: Any) -> Any:
+        alive.append(sum(ref() is not None for ref in kept))
+        return ADAM.update(*args, **kwargs)
+
+    def handed_over() -> list[Any]:
+        params = f.init()
+        state = ADAM.init(params)
+        kept[:] = [weakref.ref(m) for m in fdl.tree_leaves([params, state["exp_avg"]])]
+        return [params, state]
+
+    step = fdl.value_and_update(f, fdl.mse(), ADAM._replace(update=update))
+    given = handed_over()
+    gc.disable()
+    try:
+        with torch.inference_mode():
+            step(given.pop(0), X, X, given.pop(), 0.1)
+    finally:
+        gc.enable()
+    assert alive == [8, 6, 4, 2]
+
+
+def test_traced_and_for_many_members() -> None:
+    f = MODELS["nested"]
+    step = fdl.value_and_update(f, fdl.mse(), ADAM)
+    params = [f.init(), f.init()]
+    states = [ADAM.init(p) for p in params]
+    given = params[0], X, T, states[0], torch.tensor(0.1)
+    assert same_trees(fdl.trace(step, *given)(*given), step(*given))
+    rates = torch.tensor([0.1, 0.2])
+    together = torch.vmap(step, (0, None, None, 0, 0))(
+        fdl.stack(params), X, T, fdl.stack(states), rates
+    )
+    alone = [step(p, X, T, s, lr) for p, s, lr in zip(params, states, rates, strict=True)]
+    for ours, theirs in zip(*map(fdl.tree_leaves, (together, fdl.stack(alone))), strict=True):
+        # Products over many networks sum in another order, and Adam divides by what is small.
+        assert torch.allclose(ours, theirs, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.refuses
+def test_what_does_not_fit_is_said_and_nothing_is_changed() -> None:
+    f = MODELS["nested"]
+    step = fdl.value_and_update(f, fdl.mse(), ADAM)
+    params = f.init()
+    state = ADAM.init(params)
+    before = fdl.tree_map(torch.clone, [params, state])
+    flat: Any = {"step": state["step"], "exp_avg": torch.ones(3), "exp_avg_sq": torch.ones(3)}
+    other: Any = {"0": params["0"], "1": {}}
+    bad: list[tuple[Any, type[Exception], str]] = [
+        ((params, X, T, {}, 0.1), ValueError, "adam: expected state with the keys"),
+        ((params, X, T, None, 0.1), TypeError, "adam: expected state to be a dict"),
+        (
+            (params, X, T, ADAM.init(other), 0.1),
+            ValueError,
+            r"adam: expected state\['exp_avg'\] with the keys \['0', '1', '2', '3'\], got",
+        ),
+        ((other, X, T, state, 0.1), ValueError, "sequential: expected params with the keys"),
+        (
+            (params | {"0": {"weight": torch.ones(4, 3)}}, X, T, state, 0.1),
+            ValueError,
+            "linear at 0: expected params with the keys",
+        ),
+        ((params, X[:, :2], T, state, 0.1), ValueError, "linear at 0: expected x of shape"),
+        ((params, X, T, state, -1), ValueError, "adam: expected lr to be finite"),
+        (
+            (params, X, T, flat, 0.1),
+            TypeError,
+            r"adam: expected state\['exp_avg'\] to be a dict, got a float32 tensor of shape \(3,\)",
+        ),
+        (
+            (params | {"3": params["0"]}, X, T, state, 0.1),
+            ValueError,
+            "linear at 3: expected",
+        ),
+    ]
+    for args, error, message in bad:
+        with pytest.raises(error, match=f"^{message}"):
+            step(*args)
+    assert same_trees([params, state], before)
+
+
+@pytest.mark.builds
+def test_compiled() -> None:
+    torch.compiler.reset()
+    f = MODELS["nested"]
+    step = fdl.value_and_update(f, fdl.mse(), OPTIMIZERS["adam"])
+    params = f.init()
+    given = params, X, T, OPTIMIZERS["adam"].init(params), torch.tensor(0.1)
+    with torch.inference_mode():
+        ours = torch.compile(partial(step, donate=True), fullgraph=True, backend="eager")(*given)
+        assert same_trees(ours, step(*given))
