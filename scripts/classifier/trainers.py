@@ -15,6 +15,7 @@ from torch import Tensor, nn
 import functional_dl as fdl
 from classifier.networks import Network
 from functional_dl import compat
+from proof.parity import CrossEntropy
 from report.contestant import Contestant, Whose
 
 RATE, WARM_UP, DECAY, LIMIT = 0.003, 50, 0.01, 1.0
@@ -119,14 +120,6 @@ def stateful(network: Network, steps: int) -> Trainer:
     return Trainer(step, lambda images: model.eval()(images), model.parameters)
 
 
-class CrossEntropyWrittenOut(nn.Module):
-    """The cross-entropy in PyTorch's operations, for autograd: what ours is to be to the bit."""
-
-    def forward(self, scores: Tensor, labels: Tensor) -> Tensor:
-        """As the docstring of `functional_dl.cross_entropy` has it."""
-        raise NotImplementedError
-
-
 def pytorch(
     network: Network,
     steps: int,
@@ -164,7 +157,7 @@ PYTORCH = Contestant("PyTorch", Whose.PYTORCH, pytorch)
 TWIN = Contestant(
     "PyTorch, the loss written out",
     Whose.PYTORCH,
-    partial(pytorch, criterion=CrossEntropyWrittenOut),
+    partial(pytorch, criterion=partial(CrossEntropy, "mean")),
 )
 CORE = Contestant("core", Whose.OURS, core, context=torch.inference_mode)
 TRACED = Contestant(
