@@ -65,9 +65,10 @@ def test_a_killed_training_goes_on_to_the_same_bits(
             raise KeyboardInterrupt
         save(*args)
 
-    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(checkpoint, "save", killed)
+    monkeypatch.setattr(checkpoint, "save", killed)
+    with pytest.raises(KeyboardInterrupt):
         checkpoint.train(network, training, 3, 0, tmp_path / "killed")
+    monkeypatch.setattr(checkpoint, "save", save)
     torch.manual_seed(17)  # what the global generator does is of no account
     assert same_trees(checkpoint.train(network, training, 3, 0, tmp_path / "killed"), whole)
     again = checkpoint.train(network, training, 3, 0, tmp_path / "killed")
