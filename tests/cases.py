@@ -347,7 +347,8 @@ class LossCase:
         ours: Its constructor.
         theirs: The constructor of PyTorch's module, or of the same maths in PyTorch's operations,
             which takes the same arguments.
-        primals: Draws a prediction and a target.
+        prediction: Draws one.
+        target: Draws one for a prediction of this shape.
         args: Draws the arguments, by name.
         tier: As a layer's.
         dtypes: Where the tier holds.
@@ -355,7 +356,8 @@ class LossCase:
 
     ours: Callable[..., fdl.Loss]
     theirs: Callable[..., nn.Module]
-    primals: Callable[[Draw], tuple[Tensor, Tensor]]
+    prediction: Callable[[Draw], Tensor]
+    target: Callable[[Draw, Sequence[int]], Tensor]
     args: Callable[[Draw], dict[str, Any]]
     tier: str = "A"
     dtypes: Sequence[torch.dtype] = DTYPES
@@ -364,8 +366,8 @@ class LossCase:
         self, d: Draw, make: Callable[..., fdl.Loss] | None = None
     ) -> tuple[fdl.Loss, nn.Module, Tensor, Tensor]:
         """The loss, or what `make` makes in its place, PyTorch's module, y and t."""
-        args = self.args(d)
-        return (make or self.ours)(**args), self.theirs(**args), *self.primals(d)
+        args, y = self.args(d), self.prediction(d)
+        return (make or self.ours)(**args), self.theirs(**args), y, self.target(d, y.shape)
 
     def triples(self, rng: Random, make: Callable[..., fdl.Loss] | None = None) -> Triples:
         """The value and the gradient, where the loss may be what `make` makes in its place."""
@@ -616,22 +618,30 @@ def cross_entropy_args(d: Draw) -> dict[str, Any]:
     return {**a_reduction(d), "ignore_index": ignored, "label_smoothing": smoothing}
 
 
-def alike(d: Draw) -> tuple[Tensor, Tensor]:
-    """Two tensors of one shape."""
-    shape = d.shape()
-    return d.tensor(*shape), d.tensor(*shape)
+def numbers(d: Draw) -> Tensor:
+    """Of any shape."""
+    return d.tensor(*d.shape())
 
 
-def alike_in_full(d: Draw) -> tuple[Tensor, Tensor]:
-    """Two tensors of one shape, the first with memory for each element."""
-    y, t = alike(d)
-    return y.clone() if 0 in y.stride() else y, t
+def numbers_in_full(d: Draw) -> Tensor:
+    """Of any shape, with memory for each."""
+    y = numbers(d)
+    return y.clone() if 0 in y.stride() else y
 
 
-def logits(d: Draw) -> tuple[Tensor, Tensor]:
-    """Small ones or large ones, and classes."""
-    *batch, n = features(d)
-    return d.tensor(*batch, n) * d.rng.choice((1, 1000)), d.classes(n, *batch)
+def logits(d: Draw) -> Tensor:
+    """Small ones or large ones."""
+    return d.tensor(*features(d)) * d.rng.choice((1, 1000))
+
+
+def alike(d: Draw, shape: Sequence[int]) -> Tensor:
+    """Numbers."""
+    return d.tensor(*shape)
+
+
+def classes(d: Draw, shape: Sequence[int]) -> Tensor:
+    """As many as the last dimension has."""
+    return d.classes(shape[-1], *shape[:-1])
 
 
 def network(
@@ -685,13 +695,18 @@ OPTIMIZERS = {
 
 
 LOSSES = {
-    "mse": LossCase(fdl.mse, nn.MSELoss, alike, a_reduction),
-    "l1": LossCase(fdl.l1, nn.L1Loss, alike, a_reduction),
+    "mse": LossCase(fdl.mse, nn.MSELoss, numbers, alike, a_reduction),
+    "l1": LossCase(fdl.l1, nn.L1Loss, numbers, alike, a_reduction),
     "huber": LossCase(
-        fdl.huber, nn.HuberLoss, alike_in_full, huber_args, dtypes=[*DTYPES[:2], torch.bfloat16]
+        *(fdl.huber, nn.HuberLoss, numbers_in_full, alike, huber_args),
+        dtypes=(torch.float32, torch.float64, torch.bfloat16),
     ),
-    "cross_entropy": LossCase(fdl.cross_entropy, CrossEntropy, logits, cross_entropy_args, "B"),
-    "bce_with_logits": LossCase(fdl.bce_with_logits, nn.BCEWithLogitsLoss, alike, a_reduction),
+    "bce_with_logits": LossCase(
+        fdl.bce_with_logits, nn.BCEWithLogitsLoss, numbers, alike, a_reduction
+    ),
+    "cross_entropy": LossCase(
+        fdl.cross_entropy, CrossEntropy, logits, classes, cross_entropy_args, "B"
+    ),
 }
 
 
@@ -725,12 +740,13 @@ def step_of_network(rng: Random) -> Triples:
     inputs = [x.detach().requires_grad_(), *(parameters[name] for name in names)]
     torch.manual_seed(seed)
     outputs = theirs(inputs[0])
-    t = d.tensor(*outputs.shape)
-    their_loss = nn.MSELoss()(outputs, t)
+    case = LOSSES[rng.choice(("mse", "l1", "bce_with_logits", "cross_entropy"))]
+    t, args = case.target(d, outputs.shape), case.args(d)
+    their_loss = case.theirs(**args)(outputs, t)
     their_gx, *their_grads = torch.autograd.grad(their_loss, inputs, retain_graph=True)
     generator = (torch.Generator().manual_seed(seed),) if model.draws else ()
     y, pullback = model.vjp(params, x, *generator)
-    loss, loss_pullback = fdl.mse().vjp(y, t)
+    loss, loss_pullback = case.ours(**args).vjp(y, t)
     grads, gx = pullback(loss_pullback())
     assert gx is not None
     yield "core: loss", loss, their_loss.detach()
@@ -743,7 +759,7 @@ def step_of_network(rng: Random) -> Triples:
         p.grad = torch.zeros_like(p)  # where compat starts from
     for _ in range(2):  # gradients accumulate
         their_loss.backward(retain_graph=True)
-        criterion = compat.MSE()
+        criterion = compat.LossModule(case.ours(**args))
         torch.manual_seed(seed)
         yield "compat: loss", criterion(stateful(x), t), their_loss.detach()
         yield "compat: gx", stateful.backward(criterion.backward()), their_gx
