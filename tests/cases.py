@@ -339,6 +339,17 @@ class CrossEntropy(nn.Module):
         return total / kept.sum() if self.reduction == "mean" else total
 
 
+class OwnCrossEntropy(nn.CrossEntropyLoss):
+    """PyTorch's own, with the classes last."""
+
+    def __init__(self, *, ignore_index: int | None = None, **others: Any) -> None:
+        super().__init__(ignore_index=-100 if ignore_index is None else ignore_index, **others)
+
+    def forward(self, y: Tensor, t: Tensor) -> Tensor:
+        """Of as many samples as there are."""
+        return super().forward(y.reshape(-1, y.shape[-1]), t.reshape(-1))
+
+
 @dataclass(frozen=True)
 class LossCase:
     """A loss.
@@ -352,6 +363,7 @@ class LossCase:
         args: Draws the arguments, by name.
         tier: As a layer's.
         dtypes: Where the tier holds.
+        own: The constructor of PyTorch's own module, where `theirs` isn't that.
     """
 
     ours: Callable[..., fdl.Loss]
@@ -361,6 +373,7 @@ class LossCase:
     args: Callable[[Draw], dict[str, Any]]
     tier: str = "A"
     dtypes: Sequence[torch.dtype] = DTYPES
+    own: Callable[..., nn.Module] | None = None
 
     def drawn(
         self, d: Draw, make: Callable[..., fdl.Loss] | None = None
@@ -379,6 +392,19 @@ class LossCase:
             yield "apply", loss.apply(y, t), their_value
             yield "value", value, their_value
             yield "gy", pullback(), their_gy
+
+    def inexact(
+        self, rng: Random, dtype: torch.dtype
+    ) -> Iterator[tuple[str, Tensor, Tensor, Tensor]]:
+        """Beside PyTorch's own module, on small numbers, where no difference is nearly zero."""
+        d = Draw(rng, dtype, finite=True)
+        if self.own:
+            y = d.tensor(*d.batch(), d.size() + 1)
+            t, module = self.target(d, y.shape), self.own()
+            value, pullback = self.ours().vjp(y, t)
+            theirs, exact = (autograd(lambda y: module(y, t), p) for p in (y, y.double()))
+            yield "value", value, theirs[0], exact[0]
+            yield "gy", pullback(), theirs[1]()[0], exact[1]()[0]
 
 
 @dataclass(frozen=True)
@@ -705,7 +731,9 @@ LOSSES = {
         fdl.bce_with_logits, nn.BCEWithLogitsLoss, numbers, alike, a_reduction
     ),
     "cross_entropy": LossCase(
-        fdl.cross_entropy, CrossEntropy, logits, classes, cross_entropy_args, "B"
+        *(fdl.cross_entropy, CrossEntropy, logits, classes, cross_entropy_args),
+        tier="B",
+        own=OwnCrossEntropy,
     ),
 }
 
@@ -789,6 +817,8 @@ def default_dtype(dtype: torch.dtype) -> Generator[None]:
         torch.set_default_dtype(before)
 
 
-CASES: dict[str, Callable[..., Triples]] = {
-    name: case.triples for name, case in {**LAYERS, **LOSSES, **OPTIMIZERS}.items()
-} | {"network": step_of_network}
+ALL = {**LAYERS, **LOSSES, **OPTIMIZERS}
+CASES: dict[str, Callable[..., Triples]] = {name: case.triples for name, case in ALL.items()} | {
+    "network": step_of_network
+}
+TIERS = {name: getattr(case, "tier", "A") for name, case in ALL.items()} | {"network": "B"}

@@ -212,7 +212,9 @@ def test_an_activations_pullback_does_not_keep_its_input(
 @pytest.mark.memory
 @pytest.mark.parametrize("inference", [False, True])
 @pytest.mark.parametrize("loss", [fdl.mse(), fdl.l1(), fdl.huber(), fdl.cross_entropy()], ids=repr)
-def test_a_losss_pullback_keeps_neither_its_prediction_nor_numbers_to_meet(loss: fdl.Loss, inference: bool) -> None:
+def test_a_losss_pullback_keeps_neither_its_prediction_nor_numbers_to_meet(
+    loss: fdl.Loss, inference: bool
+) -> None:
     of_classes = repr(loss) == "cross_entropy()"
     with torch.inference_mode(inference):
         y, t = (
