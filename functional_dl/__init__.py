@@ -30,8 +30,10 @@ from functional_dl.losses._regression import mse
 from functional_dl.optimizers._adagrad import adagrad
 from functional_dl.optimizers._adam import adam
 from functional_dl.optimizers._clipping import clip_norm
+from functional_dl.optimizers._flat import flat
 from functional_dl.optimizers._momentum import momentum
 from functional_dl.optimizers._rmsprop import rmsprop
+from functional_dl.optimizers._schedules import cosine
 from functional_dl.optimizers._sgd import sgd
 from functional_dl.stacked import scan, stack, unstack
 from functional_dl.state_dict import from_state_dict, to_state_dict
@@ -63,6 +65,8 @@ __all__ = [
     "adam",
     "check_vjp",
     "clip_norm",
+    "cosine",
+    "flat",
     "from_state_dict",
     "layer",
     "linear",

@@ -8,7 +8,7 @@ from typing import Any, Protocol, overload
 
 from torch import Tensor
 
-from functional_dl._errors import not_a
+from functional_dl._errors import not_a, not_keyed
 from functional_dl._guard import rebuilt, unguarded, with_vjp
 from functional_dl.contract import (
     Cotangents,
@@ -187,8 +187,9 @@ def _parts(f: Layer, params: Params, trees: State, update: Callable[..., Any]) -
     """For each layer in its place: its params, and what updates them, which has its state."""
     if not f.layers:
         return params, partial(update, trees) if params else lambda params, _: (params, trees)
-    if any(tree.keys() != f.layers.keys() for tree in (params, *trees.values())):
-        raise ValueError
+    for name, tree in {"params": params, **trees}.items():
+        if tree.keys() != f.layers.keys():
+            raise not_keyed("value_and_update", name, tree, f.layers)
     return {
         k: _parts(g, params[k], {name: tree[k] for name, tree in trees.items()}, update)
         for k, g in f.layers.items()

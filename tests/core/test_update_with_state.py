@@ -140,6 +140,9 @@ def test_what_does_not_fit_is_said_and_nothing_is_changed() -> None:
         with pytest.raises(error, match=f"^{message}"):
             step(*args)
     assert same_trees([params, state], before)
+    flat = fdl.flat(ADAM)
+    with pytest.raises(ValueError, match="value_and_update: expected exp_avg with the keys"):
+        fdl.value_and_update(f, fdl.mse(), flat)(params, X, T, flat.init(params), 0.1)
 
 
 @pytest.mark.builds
