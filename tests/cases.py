@@ -357,7 +357,7 @@ def momentum_options(rng: Random) -> dict[str, Any]:
     """Nesterov's or dampened, or neither."""
     nesterov = rng.random() < 0.3
     dampening = 0.0 if nesterov else rng.choice((0.0, 0.1, 0.5))
-    mu = rng.choice((0.9, 0.5, 0.99))
+    mu = rng.choice((0.9, 0.5, 0.99) if nesterov else (0.9, 0.5, 0.0))
     return {"mu": mu, "nesterov": nesterov, "dampening": dampening, **decaying(rng)}
 
 

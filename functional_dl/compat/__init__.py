@@ -18,7 +18,22 @@ if __name__ == "compat":  # by the link at the root of the repository
 from .layers import LayerModule, Linear, ReLU, Sigmoid, Tanh
 from .module import Module
 from .mse import MSE
+from .optimizers import SGD, Adagrad, Adam, AdamW, Optimizer, RMSprop
 from .sequential import Sequential
-from .sgd import SGD
 
-__all__ = ["MSE", "SGD", "LayerModule", "Linear", "Module", "ReLU", "Sequential", "Sigmoid", "Tanh"]
+__all__ = [
+    "MSE",
+    "SGD",
+    "Adagrad",
+    "Adam",
+    "AdamW",
+    "LayerModule",
+    "Linear",
+    "Module",
+    "Optimizer",
+    "RMSprop",
+    "ReLU",
+    "Sequential",
+    "Sigmoid",
+    "Tanh",
+]

@@ -79,7 +79,7 @@ class OptimizerCall(Call):
 
     def init(self, params: Params) -> State:
         name = f"{self.name}.init"
-        check_grads(name, params, params, real=True)
+        check_grads(name, params, params, real=bool(self.rule.state))
         check_untied(name, params)
         state: State = {}
         if self.rule.counts:

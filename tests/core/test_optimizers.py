@@ -280,7 +280,7 @@ BAD: list[tuple[Callable[[], Any], type[Exception], str]] = [
     (
         lambda: fdl.momentum(nesterov=True, dampening=0.1),
         ValueError,
-        "momentum: expected no dampening with nesterov, got 0.1",
+        "momentum: expected mu above 0 and no dampening with nesterov, got mu=0.9, dampening=0.1",
     ),
     (lambda: fdl.rmsprop(1.0), ValueError, "rmsprop: expected alpha in [0, 1), got 1.0"),
     (lambda: fdl.rmsprop(eps=-1), ValueError, "rmsprop: expected eps in [0, inf), got -1"),
