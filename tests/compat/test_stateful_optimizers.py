@@ -139,3 +139,26 @@ def test_parameters_of_inference_mode_are_changed_there_alone() -> None:
         optimizer.step()
     with pytest.raises(RuntimeError, match=r"^Adam.zero_grad: expected to be called under torch"):
         optimizer.zero_grad()
+
+
+def test_pytorchs_own_optimizers_train_on_our_gradients_to_the_bit() -> None:
+    model = fdl.sequential(fdl.linear(3, 4), fdl.relu(), fdl.linear(4, 2))
+    theirs = torch.nn.Sequential(torch.nn.Linear(3, 4), torch.nn.ReLU(), torch.nn.Linear(4, 2))
+    x, t = torch.randn(7, 3), torch.randn(7, 2)
+
+    # The recipe, as it stands in the README
+    params = fdl.tree_map(torch.clone, fdl.from_state_dict(model, theirs.state_dict()))
+    leaves, loss_and_grads = fdl.tree_leaves(params), fdl.value_and_grad(model, fdl.mse())
+    optimizer = torch.optim.AdamW(leaves, lr=0.1)
+    for _ in range(5):
+        _, grads = loss_and_grads(params, x, t)
+        for leaf, leaf.grad in zip(leaves, fdl.tree_leaves(grads), strict=True):
+            pass
+        optimizer.step()  # in place: params are new
+
+    reference = torch.optim.AdamW(theirs.parameters(), lr=0.1)
+    for _ in range(5):
+        reference.zero_grad()
+        torch.nn.MSELoss()(theirs(x), t).backward()
+        reference.step()
+    assert all(map(same_bits, leaves, map(Tensor.detach, theirs.parameters())))
