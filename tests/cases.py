@@ -302,7 +302,7 @@ class OptimizerCase:
                 group["lr"] = lr
             grads = {k: d.tensor(*shape) for k, shape in shapes.items()}
             for k, g in grads.items():
-                dense = torch.empty_like(params[k]) if alike else torch.empty_like(g)
+                dense = torch.empty_like(leaves[k].detach() if alike else g)
                 grads[k] = dense.copy_(g)
                 leaves[k].grad = grads[k].clone()
             theirs.step()

@@ -152,8 +152,8 @@ def test_pytorchs_own_optimizers_train_on_our_gradients_to_the_bit() -> None:
     optimizer = torch.optim.AdamW(leaves, lr=0.1)
     for _ in range(5):
         _, grads = loss_and_grads(params, x, t)
-        for leaf, leaf.grad in zip(leaves, fdl.tree_leaves(grads), strict=True):
-            pass
+        for leaf, g in zip(leaves, fdl.tree_leaves(grads), strict=True):
+            leaf.grad = g
         optimizer.step()  # in place: params are new
 
     reference = torch.optim.AdamW(theirs.parameters(), lr=0.1)
