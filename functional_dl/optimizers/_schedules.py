@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any, Protocol, overload
+from typing import Any, Protocol, overload, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -11,6 +11,7 @@ from torch import Tensor
 from functional_dl.optimizers._leaves import check_option
 
 
+@runtime_checkable
 class Schedule(Protocol):
     """The rate of a step, of its number: a number, or a 0-d tensor for one."""
 
