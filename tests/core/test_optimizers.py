@@ -307,6 +307,30 @@ def test_bad_input_is_refused_by_name(
     assert same_trees([PARAMS, STATE], before)
 
 
+# Beside PyTorch's, in what is rare
+
+
+def test_adam_in_double_precision_equals_pytorchs_over_many_steps() -> None:
+    """Of x ** 0.5 and sqrt(x), and of a / b and a * (1 / b), one in fifty differs."""
+    params = {"p": torch.zeros(5, dtype=torch.float64)}
+    leaf = params["p"].clone().requires_grad_()
+    theirs, state = torch.optim.Adam([leaf], lr=0.1), ADAM.init(params)
+    for _ in range(300):
+        grads = {"p": torch.randn(5, dtype=torch.float64)}
+        leaf.grad = grads["p"].clone()
+        theirs.step()
+        new, state = ADAM.update(params, grads, state, 0.1)
+        assert torch.equal(new["p"], leaf.detach())
+        leaf.detach().zero_()  # where all bits of a step show
+
+
+def test_a_first_gradient_of_minus_zero_is_remembered_as_that() -> None:
+    params, grads = {"p": ones(2)}, {"p": torch.tensor([-0.0, 0.0])}
+    optimizer = fdl.momentum()
+    _, state = optimizer.update(params, grads, optimizer.init(params), 0.1)
+    assert state["momentum_buffer"]["p"].signbit().tolist() == [True, False]
+
+
 # All leaves as one
 
 
