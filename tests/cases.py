@@ -450,7 +450,7 @@ class OptimizerCase:
                 group["lr"] = lr
             grads = {k: d.tensor(*shape) for k, shape in shapes.items()}
             for k, g in grads.items():
-                dense = torch.empty_like(params[k]) if alike else torch.empty_like(g)
+                dense = torch.empty_like(leaves[k].detach() if alike else g)
                 grads[k] = dense.copy_(g)
                 leaves[k].grad = grads[k].clone()
             theirs.step()
@@ -581,7 +581,7 @@ def momentum_options(rng: Random) -> dict[str, Any]:
     """Nesterov's or dampened, or neither."""
     nesterov = rng.random() < 0.3
     dampening = 0.0 if nesterov else rng.choice((0.0, 0.1, 0.5))
-    mu = rng.choice((0.9, 0.5, 0.99))
+    mu = rng.choice((0.9, 0.5, 0.99) if nesterov else (0.9, 0.5, 0.0))
     return {"mu": mu, "nesterov": nesterov, "dampening": dampening, **decaying(rng)}
 
 

@@ -563,7 +563,7 @@ BAD = [
     (
         lambda: fdl.value_and_update(fdl.relu(), fdl.mse(), LINEAR),
         T,
-        "value_and_update: expected update to be a function of params and grads, got {'weight'",
+        "value_and_update: expected update to be a function of params and grads, or an Optim",
     ),
     *[
         (lambda f=f, tree=tree: f(tree), T, f"{who} to be a dict, got {said}")
