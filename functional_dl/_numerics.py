@@ -55,7 +55,8 @@ def affine(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     shape = (*x.shape[:-1], weight.shape[0])
     if bias is None or _is_fused(x, bias):
         return affine(_rows(x), weight, bias).reshape(shape)
-    return affine(_rows(x), weight, None).reshape(shape) + bias
+    y = affine(_rows(x), weight, None).reshape(shape)
+    return y + bias.to(y.dtype)  # torch.autocast's other dtype is to be seen
 
 
 def affine_grads(gy: Tensor, x: Tensor, weight: Tensor, bias: Tensor | None) -> dict[str, Tensor]:
@@ -150,7 +151,7 @@ def largest(x: Tensor, k: int, dim: int) -> Tensor:
 
     By comparing slices of X, five times as fast as PyTorch's max_pool2d.
     """
-    return reduce(torch.maximum, x.unfold(dim, k, k).unbind(-1))
+    return reduce(torch.maximum, _every(x, k, dim))
 
 
 def to_largest(gy: Tensor, x: Tensor, y: Tensor, k: int, dim: int) -> Tensor:
@@ -159,7 +160,7 @@ def to_largest(gy: Tensor, x: Tensor, y: Tensor, k: int, dim: int) -> Tensor:
     ∇Y may be the bits of numbers, as integers: they are multiplied, which doesn't branch.
     """
     chosen: list[Tensor] = []
-    for part in x.unfold(dim, k, k).unbind(-1)[:-1]:
+    for part in _every(x, k, dim)[:-1]:
         first = part == y
         if gy.is_floating_point():
             chosen.append(gy.where(first, 0))
@@ -170,6 +171,12 @@ def to_largest(gy: Tensor, x: Tensor, y: Tensor, k: int, dim: int) -> Tensor:
     gx = torch.stack([*chosen, gy], dim).flatten(dim - 1, dim)
     over = x.shape[dim] % k
     return torch.constant_pad_nd(gx, [0] * (-2 * dim - 1) + [over]) if over else gx
+
+
+def _every(x: Tensor, k: int, dim: int) -> tuple[Tensor, ...]:
+    """The first of every k numbers along a dimension, the second, and so on."""
+    count = x.shape[dim] // k
+    return x.narrow(dim, 0, count * k).unflatten(dim, (count, k)).unbind(dim)
 
 
 def as_bits(x: Tensor) -> Tensor:
@@ -231,7 +238,7 @@ def one_or(x: Tensor, slope: float) -> Tensor:
 
     `torch.where` would branch for each element, which takes twenty times as long on random signs.
     """
-    return x.sign().clamp_(min=slope)
+    return x.sign().clamp(min=slope)
 
 
 def times_factor(gy: Tensor, x: Tensor, factor: Tensor) -> Tensor:

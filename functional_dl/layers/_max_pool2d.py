@@ -43,7 +43,7 @@ def max_pool2d(size: int) -> Maths:
                 return {}, None
             g = as_bits(gy + 0)  # of two zeros, PyTorch's sum is the positive one
             g = to_largest(to_largest(g, of_rows, y, size, -2), x, of_rows, size, -1)
-            return {}, in_order(g.view(gy.dtype), last)
+            return {}, in_order(g if g.dtype == gy.dtype else g.view(gy.dtype), last)
 
         return y, pullback
 
