@@ -20,7 +20,9 @@ from cases import LAYERS, Draw, same_bits, same_trees
 @given(rng=st.randoms(use_true_random=False))
 def test_predictions_are_equal_both_ways(name: str, rng: Random) -> None:
     model, module, params, x = LAYERS[name].drawn(Draw(rng, torch.float32))
-    equal = same_bits if "y" not in LAYERS[name].unequal else partial(torch.allclose, equal_nan=True)
+    equal = same_bits
+    if "y" in LAYERS[name].unequal:  # one of the two may have no digits of what is nearly zero
+        equal = partial(torch.allclose, atol=1e-6, equal_nan=True)
     back = fdl.from_state_dict(model, module.state_dict())
     assert equal(model.apply(back, x), module(x).detach())
 
