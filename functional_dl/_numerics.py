@@ -237,8 +237,9 @@ def one_or(x: Tensor, slope: float) -> Tensor:
     """1 where X is positive, slope elsewhere, for a slope in [0, 1].
 
     `torch.where` would branch for each element, which takes twenty times as long on random signs.
+    Of a number that is no tensor, torch.onnx makes one of single precision.
     """
-    return x.sign().clamp(min=slope)
+    return x.sign().maximum(torch.tensor(slope, dtype=x.dtype, device=x.device))
 
 
 def times_factor(gy: Tensor, x: Tensor, factor: Tensor) -> Tensor:
