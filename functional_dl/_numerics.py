@@ -140,7 +140,7 @@ def filters_grad(gy: Tensor, x: Tensor, weight: Tensor, padding: int, stride: in
         images, gys = (x, gy) if x.dim() == 4 else (x[None], gy[None])
         padded = torch.constant_pad_nd(images, [padding] * 4) if padding else images
         windows = padded.unfold(2, k, stride).unfold(3, k, stride)  # N, C, H, W, k, k
-        columns = windows.permute(0, 1, 4, 5, 2, 3).flatten(4).flatten(1, 3)
+        columns = windows.permute(0, 1, 4, 5, 2, 3).flatten(4).flatten(1, 3).contiguous()
         start = gy.new_zeros(weight.shape[0], columns.shape[1])
         grad = start.addbmm(gys.flatten(2), columns.mT).view(weight.shape)
     return in_order(grad, channels_last(x, weight))
@@ -176,6 +176,8 @@ def to_largest(gy: Tensor, x: Tensor, y: Tensor, k: int, dim: int) -> Tensor:
 def _every(x: Tensor, k: int, dim: int) -> tuple[Tensor, ...]:
     """The first of every k numbers along a dimension, the second, and so on."""
     count = x.shape[dim] // k
+    if count == 0:
+        raise ValueError  # which is told in other words
     return x.narrow(dim, 0, count * k).unflatten(dim, (count, k)).unbind(dim)
 
 

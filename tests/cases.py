@@ -10,6 +10,7 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from random import Random
+from statistics import fmean
 from typing import Any, TypeAlias
 
 import torch
@@ -297,22 +298,33 @@ class LayerCase:
             for name, grad in fdl.to_state_dict(without).items():
                 yield f"{name}, wrt_input=False", grad, ours[name]
 
-    def inexact(
-        self, rng: Random, dtype: torch.dtype
-    ) -> Iterator[tuple[str, Tensor, Tensor, Tensor]]:
-        """What is tier C: its name, ours, PyTorch's, and PyTorch's in double precision."""
-        d = Draw(rng, dtype, finite=True)
-        layer, module, params, x = self.drawn(d)
-        names = [*fdl.to_state_dict(params)]
-        gy, theirs = by_autograd(module, params, names, x, lambda y: d.tensor(*y.shape))
-        doubles = fdl.tree_map(torch.Tensor.double, [params, x, gy])
-        _, exact = by_autograd(module, doubles[0], names, doubles[1], lambda _: doubles[2])
-        y, pullback = layer.vjp(params, x)
-        grads, gx = pullback(gy)
-        ours = {"y": y, "gx": gx, **fdl.to_state_dict(grads)}
-        for name in self.unequal:
-            if name in ours:  # there may be no bias
-                yield name, ours[name], theirs[name], exact[name]
+    def distances(
+        self, rngs: Iterable[Random], dtype: torch.dtype
+    ) -> dict[str, tuple[float, float]]:
+        """Of what is tier C, over all cases: how far ours is from double precision, and PyTorch's.
+
+        By relative 2-norms, of which this is the mean.
+        """
+        found: dict[str, list[list[float]]] = {name: [] for name in self.unequal}
+        for rng in rngs:
+            d = Draw(rng, dtype, finite=True)
+            layer, module, params, x = self.drawn(d)
+            names = [*fdl.to_state_dict(params)]
+            gy, theirs = by_autograd(module, params, names, x, lambda y, d=d: d.tensor(*y.shape))
+            doubles = fdl.tree_map(Tensor.double, [params, x])
+            _, exact = by_autograd(
+                module, doubles[0], names, doubles[1], lambda _, gy=gy: gy.double()
+            )
+            y, pullback = layer.vjp(params, x)
+            grads, gx = pullback(gy)
+            ours = {"y": y, "gx": gx, **fdl.to_state_dict(grads)}
+            for name in found.keys() & ours.keys():  # there may be no bias
+                norm = exact[name].norm()
+                if norm > 0:
+                    off = [(t[name] - exact[name]).norm() / norm for t in (ours, theirs)]
+                    found[name].append([float(t) for t in off])
+        means = {k: [fmean(column) for column in zip(*v, strict=True)] for k, v in found.items()}
+        return {k: (ours, theirs) for k, (ours, theirs) in means.items()}
 
 
 class CrossEntropy(nn.Module):

@@ -40,6 +40,7 @@ def exported(step: Callable[..., Any], example: tuple[Any, ...], path: Path, **h
 
 SINGLE = {"conv2d", "gelu"}  # of which ONNX Runtime has no kernels in double precision
 
+
 @pytest.mark.parametrize("name", [name for name in LAYERS if name != "sequential"])
 def test_every_layer_and_its_gradient_are_exported_in_the_largest_precision(
     name: str, tmp_path: Path
