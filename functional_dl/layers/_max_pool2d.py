@@ -19,6 +19,9 @@ def max_pool2d(size: int) -> Maths:
 
         ∇X[k i + p, k j + q] = ∇Y[i, j] where X is the first in its window to equal Y[i, j], else 0
 
+    Bits: PyTorch's own, value and gradient, unless the largest of a window are a NaN, or zeros of
+    both signs.
+
     Args:
         size: k, of the windows, which are squares side by side. What is left over at the ends is in
             none.
