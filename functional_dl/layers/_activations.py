@@ -112,7 +112,7 @@ def silu() -> Maths:
 
         ∇X = ∇Y ⊙ (S + Y ⊙ (1 − S))
 
-    Bits: other than PyTorch's, whose distance from double precision is at most a quarter less.
+    Bits: not PyTorch's, but at most a quarter further from double precision.
 
     Returns:
         A layer from (...) to (...), without params.
@@ -146,7 +146,7 @@ def gelu(approximate: str = "none") -> Maths:
 
         ∇X = ∇Y ⊙ (Φ + X ⊙ Φ')    Φ' = exp(−X²/2) / √(2π), or Φ ⊙ (1 − Φ) ⊙ dU/dX
 
-    Bits: other than PyTorch's, whose distance from double precision is at most a quarter less.
+    Bits: not PyTorch's, but at most a quarter further from double precision.
 
     Args:
         approximate: "none" or "tanh".

@@ -10,7 +10,7 @@ from tqdm import tqdm
 
 import functional_dl as fdl
 from proof.faults import FAULTS, draw_right
-from proof.parity import BITS, CASES, Triples, laid_out_alike, same_bits
+from proof.parity import BITS, CASES, LAYERS, TIERS, Triples, laid_out_alike, same_bits
 from proof.textbook import FORMULAS
 from report.contestant import Contestant
 from report.experiment import NETWORKS, POINTS, Points
@@ -67,17 +67,24 @@ def parity_table(cases: int, seed: int, progress: Progress) -> tuple[Rows, bool]
             unlike += not all(map(same_bits, *theirs))
             progress.update()
         holds &= ours.equal == ours.alike == ours.cases
+        further = ""
+        if TIERS.get(name) == "C":
+            rngs = [Random(f"{seed} {name} {i}") for i in range(cases)]
+            ratios = {k: a / b for k, (a, b) in LAYERS[name].distances(rngs, torch.float32).items()}
+            further = ", ".join(f"{k} {ratio:.2f}" for k, ratio in ratios.items())
         for formula, tally in {"functional_dl's": ours, **textbook}.items():
             rows.append(
                 {
                     "of": name,
                     "formula": formula,
+                    "tier": TIERS.get(name, "A") if tally is ours else "",
                     "cases": f"{tally.cases:,}",
                     "equal to PyTorch in every bit": f"{tally.equal:,}",
                     "that differ": f"{tally.cases - tally.equal:,}",
                     "laid out otherwise": f"{tally.cases - tally.alike:,}",
                     "largest distance, ulp": f"{tally.distance:,.0f}".replace("inf", "∞"),
                     "PyTorch unlike itself on 2 threads": f"{unlike:,}" if tally is ours else "",
+                    "distance to float64 over PyTorch's": further if tally is ours else "",
                 }
             )
     torch.set_num_threads(before)
