@@ -10,7 +10,7 @@ from tqdm import tqdm
 
 import functional_dl as fdl
 from proof.faults import FAULTS, draw_right
-from proof.parity import BITS, CASES, Triples, laid_out_alike, same_bits
+from proof.parity import ALL, BITS, CASES, TIERS, Triples, distances, laid_out_alike, same_bits
 from proof.textbook import FORMULAS
 from report.contestant import Contestant
 from report.experiment import NETWORKS, POINTS, Points
@@ -48,6 +48,14 @@ def ulps(a: Tensor, b: Tensor) -> float:
     return (places[0] - places[1]).abs().amax().item() if a.numel() else 0.0
 
 
+def from_float64(name: str, cases: int, seed: int) -> str:
+    """How far what isn't PyTorch's to the bit is from double precision, and PyTorch's own."""
+    rngs = [Random(f"{seed} {name} {i}") for i in range(cases)]
+    case = ALL.get(name)
+    found = distances(case, rngs, torch.float32) if hasattr(case, "inexact") else {}
+    return ", ".join(f"{k} {ours:.1e} ({theirs:.1e})" for k, (ours, theirs) in found.items())
+
+
 def parity_table(cases: int, seed: int, progress: Progress) -> tuple[Rows, bool]:
     """Each case on one thread and on two, with our formulas and with the textbook's."""
     rows: Rows = []
@@ -67,17 +75,20 @@ def parity_table(cases: int, seed: int, progress: Progress) -> tuple[Rows, bool]
             unlike += not all(map(same_bits, *theirs))
             progress.update()
         holds &= ours.equal == ours.alike == ours.cases
+        off = from_float64(name, cases, seed)
         for formula, tally in {"functional_dl's": ours, **textbook}.items():
             rows.append(
                 {
                     "of": name,
                     "formula": formula,
+                    "tier": TIERS[name] if tally is ours else "",
                     "cases": f"{tally.cases:,}",
                     "equal to PyTorch in every bit": f"{tally.equal:,}",
                     "that differ": f"{tally.cases - tally.equal:,}",
                     "laid out otherwise": f"{tally.cases - tally.alike:,}",
                     "largest distance, ulp": f"{tally.distance:,.0f}".replace("inf", "∞"),
                     "PyTorch unlike itself on 2 threads": f"{unlike:,}" if tally is ours else "",
+                    "distance to float64 (PyTorch's)": off if tally is ours else "",
                 }
             )
     torch.set_num_threads(before)
