@@ -18,7 +18,7 @@ from functional_dl import compat
 from proof.parity import CrossEntropy
 from report.contestant import Contestant, Whose
 
-RATE, WARM_UP, DECAY, LIMIT = 0.003, 50, 0.01, 1.0
+RATE, DECAY, LIMIT = 0.003, 0.01, 1.0
 
 
 class Trainer(NamedTuple):
@@ -37,7 +37,7 @@ class Trainer(NamedTuple):
 
 def schedule(steps: int) -> Callable[[int], float]:
     """The rate of each step."""
-    return fdl.cosine(RATE, steps, warmup=WARM_UP)
+    return fdl.cosine(RATE, steps, warmup=steps // 12)
 
 
 OPTIMIZER = fdl.adam(weight_decay=DECAY, decoupled=True)
