@@ -42,7 +42,7 @@ def learned(axes: list[Axes], network: Network, runs: dict[Contestant, Run]) -> 
     for contestant, style in STYLES.items():
         run = runs[contestant]
         epochs = range(1, 1 + len(run.accuracies))
-        losses = torch.stack(run.losses).view(len(run.accuracies), -1).mean(1)
+        losses = torch.stack(run.losses).view(len(run.accuracies), -1).mean(1).tolist()
         axes[0].plot(epochs, losses, label=contestant.name, **style)
         axes[1].plot(epochs, run.accuracies, label=contestant.name, **style)
     axes[0].set(title=network, xlabel="epoch", ylabel=f"training loss of {BATCH_SIZE} digits")
@@ -56,7 +56,7 @@ def confusions(axes: Axes, told: Tensor, labels: Tensor) -> None:
     counts = torch.zeros(10, 10, dtype=torch.int64)
     counts.index_put_((labels, told), torch.ones_like(labels), accumulate=True)
     wrong = counts.masked_fill(torch.eye(10, dtype=torch.bool), 0)
-    axes.imshow(wrong, cmap="Purples", vmin=0, vmax=max(3, int(wrong.max())))
+    axes.imshow(wrong.numpy(), cmap="Purples", vmin=0, vmax=max(3, int(wrong.max())))
     for i in range(10):
         for j in range(10):
             if counts[i, j]:
@@ -71,7 +71,7 @@ def filters(figure: SubFigure, weight: Tensor) -> None:
     figure.suptitle("CNN: the first filters (green: positive)")
     largest = weight.abs().amax().item()
     for axes, window in zip(figure.subplots(2, 8).flat, weight[:, 0], strict=True):
-        axes.imshow(window, cmap=figures.SCALE, vmin=-largest, vmax=largest)
+        axes.imshow(window.numpy(), cmap=figures.SCALE, vmin=-largest, vmax=largest)
         axes.set_axis_off()
 
 
@@ -83,5 +83,5 @@ def mistakes(figure: SubFigure, told: Tensor, test: Digits) -> None:
         axes.set_axis_off()
         if n < len(wrong):
             i = wrong[n]
-            axes.imshow(test.images[i].view(8, 8), cmap="gray_r")
+            axes.imshow(test.images[i].view(8, 8).numpy(), cmap="gray_r")
             axes.set_title(f"{told[i]} → {test.labels[i]}", fontsize=9)
