@@ -141,8 +141,12 @@ def filters_grad(gy: Tensor, x: Tensor, weight: Tensor, padding: int, stride: in
         padded = torch.constant_pad_nd(images, [padding] * 4) if padding else images
         windows = padded.unfold(2, k, stride).unfold(3, k, stride)  # N, C, H, W, k, k
         columns = windows.permute(0, 1, 4, 5, 2, 3).flatten(4).flatten(1, 3).contiguous()
-        start = gy.new_zeros(weight.shape[0], columns.shape[1])
-        grad = start.addbmm(gys.flatten(2), columns.mT).view(weight.shape)
+        factors = gys.flatten(2), columns.mT
+        if images.shape[0] == 1:
+            grad = factors[0][0].mm(factors[1][0]).view(weight.shape)
+        else:
+            start = gy.new_zeros(weight.shape[0], columns.shape[1])
+            grad = start.addbmm(*factors).view(weight.shape)
     return in_order(grad, channels_last(x, weight))
 
 
