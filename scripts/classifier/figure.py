@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 import torch
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
@@ -15,7 +18,7 @@ from classifier.runs import Run
 from classifier.trainers import CORE, PYTORCH
 from report.contestant import Contestant
 
-STYLES = {
+STYLES: dict[Contestant, dict[str, Any]] = {
     PYTORCH: {"color": figures.PYTORCH, "linewidth": 4},
     CORE: {"color": figures.OURS, "linewidth": 1},
 }
@@ -25,19 +28,20 @@ SHOWN = 24  # digits told wrongly, at most
 def draw(runs: dict[Network, dict[Contestant, Run]], test: Digits) -> Figure:
     """Losses and accuracies of both networks; the CNN's confusions, filters and mistakes."""
     figure = plt.figure(figsize=(12, 9))
-    above, below = figure.subfigures(2, 1, height_ratios=(1, 1.1))
-    for axes, network in zip(above.subplots(1, 4).reshape(2, 2), (MLP, CNN), strict=True):
-        learned(axes, network, runs[network])
+    above, below = figure.subfigures(2, 1, squeeze=False, height_ratios=(1, 1.1)).flat
+    axes = above.subplots(1, 4)
+    learned(axes[:2], MLP, runs[MLP])
+    learned(axes[2:], CNN, runs[CNN])
     scores = runs[CNN][CORE].trainer.predict(test.images)
-    left, right = below.subfigures(1, 2, width_ratios=(1, 1.1))
+    left, right = below.subfigures(1, 2, squeeze=False, width_ratios=(1, 1.1)).flat
     confusions(left.subplots(), scores.argmax(1), test.labels)
-    upper, lower = right.subfigures(2, 1, height_ratios=(1, 1.6))
+    upper, lower = right.subfigures(2, 1, squeeze=False, height_ratios=(1, 1.6)).flat
     filters(upper, runs[CNN][CORE].trainer.parameters()[0])
     mistakes(lower, scores.argmax(1), test)
     return figure
 
 
-def learned(axes: list[Axes], network: Network, runs: dict[Contestant, Run]) -> None:
+def learned(axes: Sequence[Axes], network: Network, runs: dict[Contestant, Run]) -> None:
     """The losses and the accuracies by epoch."""
     for contestant, style in STYLES.items():
         run = runs[contestant]

@@ -108,10 +108,10 @@ def stateful(network: Network, steps: int) -> Trainer:
         optimizer.lr = lr(count)
         loss = criterion(model.train()(images), labels)
         model.backward(criterion.backward())
-        grads = model.grads()
-        clipped, _ = fdl.clip_norm(dict(enumerate(grads)), LIMIT)
-        for i, grad in enumerate(grads):
-            grad.copy_(clipped[i])
+        grads = {str(i): grad for i, grad in enumerate(model.grads())}
+        clipped, _ = fdl.clip_norm(grads, LIMIT)
+        for k, grad in grads.items():
+            grad.copy_(clipped[k])
         optimizer.step()
         optimizer.zero_grad()
         count += 1
