@@ -67,7 +67,8 @@ def conv2d(
         over = [(n + 2 * padding - size) % stride for n in x.shape[-2:]]  # what no window sees
 
         def back(gy: Float[Tensor, "*N O I J"]) -> Float[Tensor, "*N C H W"]:
-            gx = torch.conv_transpose2d(in_order(gy, last), w, None, stride, padding, over)
+            ordered = in_order(gy, last), in_order(w, last)
+            gx = torch.conv_transpose2d(*ordered, None, stride, padding, over)
             return in_order(gx, last)
 
         return torch.conv2d(x, w, b, stride, padding), back
