@@ -15,7 +15,7 @@ from tqdm import tqdm
 
 from classifier.data import Digits, batches
 from classifier.networks import Network
-from classifier.trainers import CONTESTANTS, Trainer
+from classifier.trainers import Trainer
 from report.contestant import Contestant
 
 
@@ -47,7 +47,7 @@ def run_all(
     test: Digits,
     epochs: int,
     seed: int,
-    contestants: Sequence[Contestant] = CONTESTANTS,
+    contestants: Sequence[Contestant],
 ) -> dict[Contestant, Run]:
     """Trains the network with each of them."""
     shuffled = torch.Generator().manual_seed(seed)
