@@ -120,8 +120,8 @@ def to_onnx(
         ImportError: onnxruntime, onnxscript or what these need is not installed.
         OSError: The path can't be written to. What is there stays as it is.
         ValueError: As for `export`; or loop is neither, or for a prediction; or step holds
-            constants of 2 GB or more, or draws random numbers; or ONNX Runtime can't run the file, or
-            disagrees.
+            constants of 2 GB or more, or draws random numbers; or ONNX Runtime can't run the file,
+            or disagrees.
         TypeError: As for `export`.
     """
     file = _file_at(path)
