@@ -21,8 +21,10 @@ def adagrad(
 ) -> Rule:
     """s ← s + ∇p²; p ← p − lr / (1 + (t − 1) η) · ∇p / (√s + ε), in step t.
 
-    With weight_decay = λ, ∇p + λ p takes the place of ∇p. Bits are those of `torch.optim.Adagrad`,
-    for-loop and foreach. (Duchi, Hazan and Singer, 2011.)
+    With weight_decay = λ, ∇p + λ p takes the place of ∇p.
+
+    Bits: those of `torch.optim.Adagrad`, its for-loop and foreach. In half precision, those
+    of the for-loop, with lr a number and gradients laid out as params.
 
     Args:
         lr_decay: η, not negative.
@@ -37,6 +39,10 @@ def adagrad(
     Raises:
         ValueError: An option is out of its range.
         TypeError: An option is no number, or decays no function.
+
+    Source:
+        Duchi, Hazan and Singer, "Adaptive subgradient methods for online learning and stochastic
+        optimization", JMLR 12, 2011.
     """
     check_option("adagrad", "lr_decay", lr_decay)
     check_option("adagrad", "initial_accumulator_value", initial_accumulator_value)

@@ -33,8 +33,9 @@ def adam(
     In step t, m̂ = m / (1 − β₁ᵗ) and v̂ = v / (1 − β₂ᵗ). With weight_decay = λ, ∇p + λ p takes the
     place of ∇p; or, decoupled, which is AdamW, (1 − lr λ) p that of p.
 
-    Bits are those of `torch.optim.Adam` and `AdamW`, for-loop and foreach, whose fused form differs
-    from both. (Kingma and Ba, 2015; Loshchilov and Hutter, 2019.)
+    Bits: those of `torch.optim.Adam` and `AdamW`, their for-loop and foreach; their fused form
+    differs from both. In half precision, those of the for-loop, with lr a number and gradients laid
+    out as params.
 
     Args:
         beta1: β₁, in [0, 1).
@@ -51,6 +52,10 @@ def adam(
     Raises:
         ValueError: An option is out of its range.
         TypeError: An option is no number, or decays no function.
+
+    Source:
+        Kingma and Ba, "Adam: a method for stochastic optimization", ICLR 2015; Loshchilov and
+        Hutter, "Decoupled weight decay regularization", ICLR 2019.
     """
     check_option("adam", "beta1", beta1, 1.0)
     check_option("adam", "beta2", beta2, 1.0)

@@ -21,8 +21,10 @@ def momentum(
 ) -> Rule:
     """b ← μ b + (1 − d) ∇p; p ← p − lr · b, or nesterov, p ← p − lr (∇p + μ b).
 
-    In the first step, b = ∇p. With weight_decay = λ, ∇p + λ p takes the place of ∇p. Bits are those
-    of `torch.optim.SGD`, for-loop and foreach.
+    In the first step, b = ∇p. With weight_decay = λ, ∇p + λ p takes the place of ∇p.
+
+    Bits: those of `torch.optim.SGD`, its for-loop and foreach. In half precision, those
+    of the for-loop, with lr a number and gradients laid out as params.
 
     Args:
         mu: μ, in [0, 1).

@@ -24,8 +24,10 @@ def rmsprop(
 
     Centered, the root is of v − a² with a ← α a + (1 − α) ∇p. With momentum = μ,
     b ← μ b + ∇p / (√v + ε) and p ← p − lr · b. With weight_decay = λ, ∇p + λ p takes the place of
-    ∇p. Bits are those of `torch.optim.RMSprop`, for-loop and foreach. (Tieleman and Hinton, 2012;
-    Graves, 2013.)
+    ∇p.
+
+    Bits: those of `torch.optim.RMSprop`, its for-loop and foreach. In half precision, those
+    of the for-loop, with lr a number and gradients laid out as params.
 
     Args:
         alpha: α, in [0, 1).
@@ -42,6 +44,10 @@ def rmsprop(
     Raises:
         ValueError: An option is out of its range.
         TypeError: An option is no number, or decays no function.
+
+    Source:
+        Tieleman and Hinton, lecture 6.5 of "Neural networks for machine learning", 2012; Graves,
+        "Generating sequences with recurrent neural networks", 2013.
     """
     check_option("rmsprop", "alpha", alpha, 1.0)
     check_option("rmsprop", "eps", eps)

@@ -12,6 +12,8 @@ from functional_dl.optimizers._leaves import check_lr, each_leaf
 def sgd(params: Params, grads: Params, lr: float | Tensor, *, donate: bool = False) -> Params:
     """p ← p − lr · ∇p, for every leaf p.
 
+    Bits: those of `torch.optim.SGD`, with lr a number.
+
     Args:
         params: Nested dicts of tensors.
         grads: The same structure, shapes and dtypes.
