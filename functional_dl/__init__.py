@@ -37,8 +37,10 @@ from functional_dl.losses._regression import huber, l1, mse
 from functional_dl.optimizers._adagrad import adagrad
 from functional_dl.optimizers._adam import adam
 from functional_dl.optimizers._clipping import clip_norm
+from functional_dl.optimizers._flat import flat
 from functional_dl.optimizers._momentum import momentum
 from functional_dl.optimizers._rmsprop import rmsprop
+from functional_dl.optimizers._schedules import cosine
 from functional_dl.optimizers._sgd import sgd
 from functional_dl.stacked import scan, stack, unstack
 from functional_dl.state_dict import from_state_dict, to_state_dict
@@ -72,8 +74,10 @@ __all__ = [
     "check_vjp",
     "clip_norm",
     "conv2d",
+    "cosine",
     "cross_entropy",
     "dropout",
+    "flat",
     "flatten",
     "from_state_dict",
     "frozen",

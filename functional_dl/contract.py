@@ -180,8 +180,10 @@ def _repeat(constructor: Callable[..., Any], args: Any, kwargs: Any) -> Any:
     return constructor(*args, **kwargs)[-1].__self__
 
 
-def takes_generator(vjp: Vjp) -> bool:
+def takes_generator(vjp: Any) -> bool:
     """Whether it has an argument of this name."""
+    while hasattr(vjp, "__wrapped__"):  # by what checks annotations
+        vjp = vjp.__wrapped__
     code = getattr(vjp, "__code__", None)  # which compiled code can look at
     names = code.co_varnames[: code.co_argcount] if code else signature(vjp).parameters
     return "generator" in names

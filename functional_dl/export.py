@@ -10,7 +10,10 @@
     to_onnx(model.apply, (params, inputs), "predict.onnx")    # the network alone
 
 Whoever runs the file goes by names, in any language: new_params.0.weight is the next
-params.0.weight. PyTorch's own runtimes take what `export` gives, by PyTorch's own functions:
+params.0.weight. With an optimizer, step(params, state, inputs, targets, lr) gives new params, a new
+state and the loss, and new_state.exp_avg.0.weight is the next state.exp_avg.0.weight.
+
+PyTorch's own runtimes take what `export` gives, by PyTorch's own functions:
 
     torch.export.save(export(step, example), "step.pt2")
     torch._inductor.aoti_compile_and_package(export(step, example), package_path="step.pt2")
@@ -33,13 +36,13 @@ from torch.export import Dim, ExportedProgram, ShapesCollection
 
 from functional_dl._errors import not_like
 from functional_dl._tree import tree_layout, tree_leaves, tree_map
-from functional_dl.contract import Params
 from functional_dl.state_dict import flattened, to_state_dict
 
 if TYPE_CHECKING:
     import onnx_ir as ir
 
-PARTS = ("params", "inputs", "targets", "lr")
+CARRIED = ("params", "state")
+"""The parts of an example that a step gives back, made new; of these, state may be missing."""
 
 Example: TypeAlias = tuple[Any, ...]
 Step: TypeAlias = Callable[..., Any]
@@ -61,22 +64,23 @@ def export(step: Step, example: Example) -> ExportedProgram:
     """The graph of a step of training, or of a prediction, for batches of any size.
 
     Args:
-        step: A pure function (params, inputs, targets) ↦ (new params, loss), which may take a
-            learning rate after these; or one of a prediction, (params, inputs) ↦ outputs. It looks
-            at no values, lr's included, and at sizes of a batch as y.shape[0], not len(y).
-        example: What step takes, for shapes and dtypes. Params are nested dicts; their leaves may
-            share memory here, and are inputs of their own in the graph. The first dimension of
-            inputs and of targets is the batch, of floating or whole numbers. lr is a number or a
-            tensor, and becomes one of params' dtype.
+        step: A pure function (params, inputs, targets) ↦ (new params, loss), or (params, state,
+            inputs, targets) ↦ (new params, new state, loss), which may take a learning rate after
+            these; or one of a prediction, (params, inputs) ↦ outputs. It looks at no values, lr's
+            included, and at sizes of a batch as y.shape[0], not len(y).
+        example: What step takes, for shapes and dtypes. Params and state are nested dicts; their
+            leaves may share memory here, and are inputs of their own in the graph. The first
+            dimension of inputs and of targets is the batch, of floating or whole numbers. lr is a
+            number or a tensor, and becomes one of params' dtype.
 
     Returns:
         PyTorch's program; its `module()` is called as step is, with lr as a tensor, and gives new
-        params in params' order.
+        params in params' order, and a new state in state's.
 
     Raises:
-        ValueError: The example has fewer than two parts or more than four, or its batch is empty;
-            or the new params aren't of the structure, shapes and dtypes of params; or step looks
-            at values or fixes the size of a batch.
+        ValueError: The example has other parts, or its batch is empty; or the new params aren't of
+            the structure, shapes and dtypes of params, or the new state not of those of state; or
+            step looks at values or fixes the size of a batch.
         TypeError: The example, or what step returns, is of other types; or step is traced.
     """
     return _program("export", *_checked("export", step, example))
@@ -91,8 +95,9 @@ def to_onnx(
 ) -> None:
     """Writes step as an ONNX file, which ONNX Runtime and others run without Python.
 
-    Its inputs are named params.0.weight and so on, inputs, targets and, if step takes it, lr; its
-    outputs new_params.0.weight and so on, and loss. Those of a prediction are params.0.weight and
+    Its inputs are named params.0.weight and so on, state.exp_avg.0.weight and so on, if there is a
+    state, inputs, targets and, if step takes it, lr; its outputs new_params.0.weight and so on,
+    new_state.exp_avg.0.weight and so on, and loss. Those of a prediction are params.0.weight and
     so on, and inputs; and outputs. The size of a batch is free. (Of an empty one, ONNX Runtime
     takes the mean for 0, where Python's is NaN.)
 
@@ -120,7 +125,7 @@ def to_onnx(
     """
     file = _file_at(path)
     step, example = _checked("to_onnx", step, example)
-    if loop is not None and (loop != "steps" or len(example) < 3):
+    if loop is not None and (loop != "steps" or "targets" not in _named(example)):
         raise ValueError(f"to_onnx: expected loop to be 'steps', and of training, got {loop!r}")
     try:
         ir, *_ = map(import_module, ("onnx_ir", "onnxruntime", "onnxscript"))
@@ -135,7 +140,7 @@ def to_onnx(
             f"to_onnx: expected constants of less than {LARGEST:.0e} bytes in step, got {size:.1e};"
             " hand them over as params"
         )
-    given: dict[str, Any] = dict(zip(PARTS, example, strict=False))
+    given = _named(example)
     model = _translated(program, to_state_dict(given))
     if loop:
         model.graph, step = _loop(model.graph), _looped(step)
@@ -150,9 +155,15 @@ def _checked(name: str, step: Step, example: Example) -> tuple[Step, Example]:
     """step, which from now on checks what it returns, and its arguments, no two of them one."""
     if hasattr(step, "code"):
         raise TypeError(f"{name}: expected step itself, got what it was traced to")
-    if not isinstance(example, tuple) or not 2 <= len(example) <= 4:
-        raise ValueError(f"{name}: expected an example of 2 to 4 parts, got {example!r}")
-    params, inputs, *rest = example
+    if not isinstance(example, tuple) or not 2 <= len(example) <= 5:
+        raise ValueError(f"{name}: expected an example of 2 to 5 parts, got {example!r}")
+    n = _carried(example)
+    if len(example) - n > 3 or (n == 2 and len(example) < 4):
+        raise ValueError(
+            f"{name}: expected params, state if there is any, inputs, and of training targets and "
+            f"lr, got {example!r}"
+        )
+    carried, (inputs, *rest) = example[:n], example[n:]
     for part, batch in (("inputs", inputs), *(("targets", t) for t in rest[:1])):
         if not isinstance(batch, Tensor):
             raise TypeError(f"{name}: expected {part} to be a tensor, got {batch!r}")
@@ -161,31 +172,45 @@ def _checked(name: str, step: Step, example: Example) -> tuple[Step, Example]:
             raise ValueError(
                 f"{name}: expected {part} to be a batch{like}, got {tuple(batch.shape)}"
             )
-    layout = tree_layout(flattened(name, {"params": params}))
-    dtype = _floating_dtype(tree_leaves(example[:3]))
+    layouts = [
+        tree_layout(flattened(name, {k: part})) for k, part in zip(CARRIED, carried, strict=False)
+    ]
+    dtype = _floating_dtype(tree_leaves(example[: n + 2]))
     lr = [torch.as_tensor(lr, dtype=dtype, device=inputs.device) for lr in rest[1:]]
     # Of leaves that are one tensor, torch.export would make one input.
-    example = tree_map(lambda leaf: leaf.detach().clone(), (params, inputs, *rest[:1], *lr))
+    example = tree_map(lambda leaf: leaf.detach().clone(), (*carried, inputs, *rest[:1], *lr))
 
-    def checked(params: Params, *others: Tensor) -> Any:
-        results = step(params, *others)
+    def checked(*args: Any) -> Any:
+        results = step(*args)
         if not rest:
             if not isinstance(results, Tensor):
                 raise TypeError(f"{name}: expected the prediction to be a tensor, got {results!r}")
             return results
         if not (
-            isinstance(results, tuple) and len(results) == 2 and isinstance(results[1], Tensor)
+            isinstance(results, tuple) and len(results) == n + 1 and isinstance(results[n], Tensor)
         ):
-            raise TypeError(f"{name}: expected step to return (new params, loss), got {results!r}")
-        new, loss = results
-        got = tree_layout(flattened(name, {"params": new}))
-        if got != layout:
-            raise ValueError(f"{name}: expected new params like params, {layout}, got {got}")
-        return tree_map(lambda _, leaf: leaf, params, new), loss
+            new = ", ".join(f"new {k}" for k in CARRIED[:n])
+            raise TypeError(f"{name}: expected step to return ({new}, loss), got {results!r}")
+        for k, part, layout in zip(CARRIED, results, layouts, strict=False):
+            got = tree_layout(flattened(name, {k: part}))
+            if got != layout:
+                raise ValueError(f"{name}: expected new {k} like {k}, {layout}, got {got}")
+        return *tree_map(lambda _, leaf: leaf, args[:n], results[:n]), results[n]
 
     with torch.no_grad():
         checked(*example)  # what it raises now is not for having been traced
     return checked, example
+
+
+def _carried(example: Example) -> int:
+    """How many parts a step gives back, made new: 1, or 2 with a state."""
+    return 2 if isinstance(example[1], dict) else 1
+
+
+def _named(example: Example) -> dict[str, Any]:
+    """The parts of the example under their names in the file."""
+    names = (*CARRIED[: _carried(example)], "inputs", "targets", "lr")
+    return dict(zip(names, example, strict=False))
 
 
 def _floating_dtype(leaves: Iterable[Tensor]) -> torch.dtype:
@@ -200,9 +225,10 @@ def _program(name: str, step: Step, example: Example) -> ExportedProgram:
             return step(*args)
 
     # torch.export takes a size of 1 for fixed, so the batch that it sees is doubled.
-    args = tuple(torch.cat([a, a]) if i in (1, 2) else a for i, a in enumerate(example))
+    n = _carried(example)
+    args = tuple(torch.cat([a, a]) if i in (n, n + 1) else a for i, a in enumerate(example))
     free, size = ShapesCollection(), Dim("batch")
-    for batch in args[1:3]:
+    for batch in args[n : n + 2]:
         free[batch] = {0: size}
     shapes = free.dynamic_shapes(Module(), args)
     try:
@@ -249,21 +275,44 @@ def _translated(program: ExportedProgram, takes: Named) -> "ir.Model":
     log.setLevel(logging.ERROR)  # it warns that torchvision is not installed
     try:
         with warnings.catch_warnings(action="ignore"):
-            onnx_program = torch.onnx.export(program, verbose=False, custom_translation_table=table)
+            onnx_program = torch.onnx.export(
+                program, verbose=False, custom_translation_table=table, optimize=False
+            )
     finally:
         log.setLevel(level)
     assert onnx_program is not None
     model = onnx_program.model
+    _simplify(model)
     graph = model.graph
     for node in graph:
         node.metadata_props.clear()  # the files and lines that it was traced from
+        for value in node.outputs:
+            if not value.is_graph_output():
+                value.type = value.shape = None  # of a size divided, wrong in double precision
     of_inputs: Any = graph.inputs[[*takes].index("inputs")].shape
-    new = [f"new_{k}" for k in takes if k.startswith("params")]
+    new = [f"new_{k}" for k in takes if k.split(".")[0] in CARRIED]
     gives = [*new, "loss"] if "targets" in takes else ["outputs"]
     for value, name in zip([*graph.inputs, *graph.outputs], [*takes, *gives], strict=True):
         value.name = name
         value.shape = ir.Shape(["batch" if d == of_inputs[0] else d for d in value.shape or ()])
     return model
+
+
+def _simplify(model: "ir.Model") -> None:
+    """What onnxscript's optimizer does, but for its rewriting: that takes 1e-8 in a sum for 0."""
+    import onnxscript.optimizer
+    from onnx_ir.passes import common
+
+    onnxscript.optimizer.fold_constants(model)
+    for simpler in (
+        common.RemoveUnusedNodesPass(),
+        common.LiftConstantsToInitializersPass(lift_all_constants=True, size_limit=0),
+        common.DeduplicateInitializersPass(),
+        common.CommonSubexpressionEliminationPass(),
+        common.OutputFixPass(),
+        common.NameFixPass(),
+    ):
+        simpler(model)
 
 
 def _choose_by_product(program: ExportedProgram) -> None:
@@ -325,14 +374,15 @@ def _loop(step: "ir.Graph") -> "ir.Graph":
 def _looped(step: Step) -> Step:
     """What `_loop` makes of step, in Python."""
 
-    def training(params: Params, inputs: Tensor, targets: Tensor, *others: Any) -> Any:
-        *lr, steps = others
+    def training(*args: Any) -> Any:
+        n = _carried(args)
+        carried, (inputs, targets, *lr, steps) = args[:n], args[n:]
         losses: list[Tensor] = []
         for i in range(steps):
             batch = inputs[i % len(inputs)], targets[i % len(targets)]
-            params, loss = step(params, *batch, *lr)
+            *carried, loss = step(*carried, *batch, *lr)
             losses.append(loss)
-        return params, torch.stack(losses)
+        return *carried, torch.stack(losses)
 
     return training
 
@@ -378,8 +428,10 @@ def _compare(contents: bytes, step: Step, given: dict[str, Any]) -> None:
 def _results(results: Any) -> Named:
     if isinstance(results, Tensor):
         return {"outputs": results}
-    new, loss = results
-    return to_state_dict({"new_params": new, "loss": loss})
+    *new, loss = results
+    return to_state_dict(
+        {**{f"new_{k}": part for k, part in zip(CARRIED, new, strict=False)}, "loss": loss}
+    )
 
 
 def _agree(name: str, theirs: Tensor, ours: Tensor, near: list[Tensor]) -> None:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any, Protocol, overload
+from typing import Any, Protocol, overload, runtime_checkable
 
 from torch import Tensor
 
-from functional_dl._errors import not_a
+from functional_dl._errors import not_a, not_keyed
 from functional_dl._guard import rebuilt, unguarded, with_vjp
 from functional_dl.contract import (
     Cotangents,
@@ -26,6 +26,7 @@ from functional_dl.state_dict import check_untied
 from functional_dl.value_and_grad import check_parts, given
 
 
+@runtime_checkable
 class StepWithState(Protocol):
     """What `value_and_update` makes with an optimizer."""
 
@@ -157,10 +158,10 @@ def _with_state(model: Layer, loss: Loss, optimizer: Optimizer) -> StepWithState
     ) -> tuple[Tensor, Params, State]:
         drawing = given("value_and_update", model, generator)
 
-        def update(part: State, params: Params, grads: Params) -> tuple[Params, State]:
-            made = optimizer.update(params, grads, numbers | part, lr, donate=donate)
-            advanced.update((k, made[1][k]) for k in numbers)
-            return made
+        def update(part: State, params: Params, grads: Params) -> dict[str, Any]:
+            new, state = optimizer.update(params, grads, numbers | part, lr, donate=donate)
+            advanced.update((k, state[k]) for k in numbers)
+            return {"params": new, "state": state}
 
         try:
             numbers, trees = _told_apart(state)
@@ -177,10 +178,12 @@ def _with_state(model: Layer, loss: Loss, optimizer: Optimizer) -> StepWithState
         if not advanced:  # no layer has params
             update({k: {} for k in keys if k not in numbers}, {}, {})
         new_state = {
-            k: advanced[k] if k in numbers else _each(model, made, lambda part, k=k: part[1][k])
+            k: advanced[k]
+            if k in numbers
+            else _each(model, made, lambda part, k=k: part["state"][k])
             for k in keys
         }
-        return value, _each(model, made, lambda part: part[0]), new_state
+        return value, _each(model, made, lambda part: part["params"]), new_state
 
     return f
 
@@ -199,9 +202,11 @@ def _told_apart(state: State) -> tuple[State, State]:
 def _parts(f: Layer, params: Params, trees: State, update: Callable[..., Any]) -> Any:
     """For each layer in its place: its params, and what updates them, which has its state."""
     if not f.layers:
-        return params, partial(update, trees) if params else lambda params, _: (params, trees)
-    if any(tree.keys() != f.layers.keys() for tree in (params, *trees.values())):
-        raise ValueError
+        whole = {"params": params, "state": trees}
+        return params, partial(update, trees) if params else lambda *_: whole
+    for name, tree in {"params": params, **trees}.items():
+        if tree.keys() != f.layers.keys():
+            raise not_keyed("value_and_update", name, tree, f.layers)
     return {
         k: _parts(g, params[k], {name: tree[k] for name, tree in trees.items()}, update)
         for k, g in f.layers.items()

@@ -339,6 +339,17 @@ class CrossEntropy(nn.Module):
         return total / kept.sum() if self.reduction == "mean" else total
 
 
+class OwnCrossEntropy(nn.CrossEntropyLoss):
+    """PyTorch's own, with the classes last."""
+
+    def __init__(self, *, ignore_index: int | None = None, **others: Any) -> None:
+        super().__init__(ignore_index=-100 if ignore_index is None else ignore_index, **others)
+
+    def forward(self, y: Tensor, t: Tensor) -> Tensor:
+        """Of as many samples as there are."""
+        return super().forward(y.reshape(-1, y.shape[-1]), t.reshape(-1))
+
+
 @dataclass(frozen=True)
 class LossCase:
     """A loss.
@@ -347,25 +358,29 @@ class LossCase:
         ours: Its constructor.
         theirs: The constructor of PyTorch's module, or of the same maths in PyTorch's operations,
             which takes the same arguments.
-        primals: Draws a prediction and a target.
+        prediction: Draws one.
+        target: Draws one for a prediction of this shape.
         args: Draws the arguments, by name.
         tier: As a layer's.
         dtypes: Where the tier holds.
+        own: The constructor of PyTorch's own module, where `theirs` isn't that.
     """
 
     ours: Callable[..., fdl.Loss]
     theirs: Callable[..., nn.Module]
-    primals: Callable[[Draw], tuple[Tensor, Tensor]]
+    prediction: Callable[[Draw], Tensor]
+    target: Callable[[Draw, Sequence[int]], Tensor]
     args: Callable[[Draw], dict[str, Any]]
     tier: str = "A"
     dtypes: Sequence[torch.dtype] = DTYPES
+    own: Callable[..., nn.Module] | None = None
 
     def drawn(
         self, d: Draw, make: Callable[..., fdl.Loss] | None = None
     ) -> tuple[fdl.Loss, nn.Module, Tensor, Tensor]:
         """The loss, or what `make` makes in its place, PyTorch's module, y and t."""
-        args = self.args(d)
-        return (make or self.ours)(**args), self.theirs(**args), *self.primals(d)
+        args, y = self.args(d), self.prediction(d)
+        return (make or self.ours)(**args), self.theirs(**args), y, self.target(d, y.shape)
 
     def triples(self, rng: Random, make: Callable[..., fdl.Loss] | None = None) -> Triples:
         """The value and the gradient, where the loss may be what `make` makes in its place."""
@@ -377,6 +392,19 @@ class LossCase:
             yield "apply", loss.apply(y, t), their_value
             yield "value", value, their_value
             yield "gy", pullback(), their_gy
+
+    def inexact(
+        self, rng: Random, dtype: torch.dtype
+    ) -> Iterator[tuple[str, Tensor, Tensor, Tensor]]:
+        """Beside PyTorch's own module, on small numbers, where no difference is nearly zero."""
+        d = Draw(rng, dtype, finite=True)
+        if self.own:
+            y = d.tensor(*d.batch(), d.size() + 1)
+            t, module = self.target(d, y.shape), self.own()
+            value, pullback = self.ours().vjp(y, t)
+            theirs, exact = (autograd(lambda y: module(y, t), p) for p in (y, y.double()))
+            yield "value", value, theirs[0], exact[0]
+            yield "gy", pullback(), theirs[1]()[0], exact[1]()[0]
 
 
 @dataclass(frozen=True)
@@ -422,7 +450,7 @@ class OptimizerCase:
                 group["lr"] = lr
             grads = {k: d.tensor(*shape) for k, shape in shapes.items()}
             for k, g in grads.items():
-                dense = torch.empty_like(params[k]) if alike else torch.empty_like(g)
+                dense = torch.empty_like(leaves[k].detach() if alike else g)
                 grads[k] = dense.copy_(g)
                 leaves[k].grad = grads[k].clone()
             theirs.step()
@@ -553,7 +581,7 @@ def momentum_options(rng: Random) -> dict[str, Any]:
     """Nesterov's or dampened, or neither."""
     nesterov = rng.random() < 0.3
     dampening = 0.0 if nesterov else rng.choice((0.0, 0.1, 0.5))
-    mu = rng.choice((0.9, 0.5, 0.99))
+    mu = rng.choice((0.9, 0.5, 0.99) if nesterov else (0.9, 0.5, 0.0))
     return {"mu": mu, "nesterov": nesterov, "dampening": dampening, **decaying(rng)}
 
 
@@ -616,22 +644,30 @@ def cross_entropy_args(d: Draw) -> dict[str, Any]:
     return {**a_reduction(d), "ignore_index": ignored, "label_smoothing": smoothing}
 
 
-def alike(d: Draw) -> tuple[Tensor, Tensor]:
-    """Two tensors of one shape."""
-    shape = d.shape()
-    return d.tensor(*shape), d.tensor(*shape)
+def numbers(d: Draw) -> Tensor:
+    """Of any shape."""
+    return d.tensor(*d.shape())
 
 
-def alike_in_full(d: Draw) -> tuple[Tensor, Tensor]:
-    """Two tensors of one shape, the first with memory for each element."""
-    y, t = alike(d)
-    return y.clone() if 0 in y.stride() else y, t
+def numbers_in_full(d: Draw) -> Tensor:
+    """Of any shape, with memory for each."""
+    y = numbers(d)
+    return y.clone() if 0 in y.stride() else y
 
 
-def logits(d: Draw) -> tuple[Tensor, Tensor]:
-    """Small ones or large ones, and classes."""
-    *batch, n = features(d)
-    return d.tensor(*batch, n) * d.rng.choice((1, 1000)), d.classes(n, *batch)
+def logits(d: Draw) -> Tensor:
+    """Small ones or large ones."""
+    return d.tensor(*features(d)) * d.rng.choice((1, 1000))
+
+
+def alike(d: Draw, shape: Sequence[int]) -> Tensor:
+    """Numbers."""
+    return d.tensor(*shape)
+
+
+def classes(d: Draw, shape: Sequence[int]) -> Tensor:
+    """As many as the last dimension has."""
+    return d.classes(shape[-1], *shape[:-1])
 
 
 def network(
@@ -685,13 +721,20 @@ OPTIMIZERS = {
 
 
 LOSSES = {
-    "mse": LossCase(fdl.mse, nn.MSELoss, alike, a_reduction),
-    "l1": LossCase(fdl.l1, nn.L1Loss, alike, a_reduction),
+    "mse": LossCase(fdl.mse, nn.MSELoss, numbers, alike, a_reduction),
+    "l1": LossCase(fdl.l1, nn.L1Loss, numbers, alike, a_reduction),
     "huber": LossCase(
-        fdl.huber, nn.HuberLoss, alike_in_full, huber_args, dtypes=[*DTYPES[:2], torch.bfloat16]
+        *(fdl.huber, nn.HuberLoss, numbers_in_full, alike, huber_args),
+        dtypes=(torch.float32, torch.float64, torch.bfloat16),
     ),
-    "cross_entropy": LossCase(fdl.cross_entropy, CrossEntropy, logits, cross_entropy_args, "B"),
-    "bce_with_logits": LossCase(fdl.bce_with_logits, nn.BCEWithLogitsLoss, alike, a_reduction),
+    "bce_with_logits": LossCase(
+        fdl.bce_with_logits, nn.BCEWithLogitsLoss, numbers, alike, a_reduction
+    ),
+    "cross_entropy": LossCase(
+        *(fdl.cross_entropy, CrossEntropy, logits, classes, cross_entropy_args),
+        tier="B",
+        own=OwnCrossEntropy,
+    ),
 }
 
 
@@ -725,12 +768,13 @@ def step_of_network(rng: Random) -> Triples:
     inputs = [x.detach().requires_grad_(), *(parameters[name] for name in names)]
     torch.manual_seed(seed)
     outputs = theirs(inputs[0])
-    t = d.tensor(*outputs.shape)
-    their_loss = nn.MSELoss()(outputs, t)
+    case = LOSSES[rng.choice(("mse", "l1", "bce_with_logits", "cross_entropy"))]
+    t, args = case.target(d, outputs.shape), case.args(d)
+    their_loss = case.theirs(**args)(outputs, t)
     their_gx, *their_grads = torch.autograd.grad(their_loss, inputs, retain_graph=True)
     generator = (torch.Generator().manual_seed(seed),) if model.draws else ()
     y, pullback = model.vjp(params, x, *generator)
-    loss, loss_pullback = fdl.mse().vjp(y, t)
+    loss, loss_pullback = case.ours(**args).vjp(y, t)
     grads, gx = pullback(loss_pullback())
     assert gx is not None
     yield "core: loss", loss, their_loss.detach()
@@ -743,7 +787,7 @@ def step_of_network(rng: Random) -> Triples:
         p.grad = torch.zeros_like(p)  # where compat starts from
     for _ in range(2):  # gradients accumulate
         their_loss.backward(retain_graph=True)
-        criterion = compat.MSE()
+        criterion = compat.LossModule(case.ours(**args))
         torch.manual_seed(seed)
         yield "compat: loss", criterion(stateful(x), t), their_loss.detach()
         yield "compat: gx", stateful.backward(criterion.backward()), their_gx
@@ -773,6 +817,8 @@ def default_dtype(dtype: torch.dtype) -> Generator[None]:
         torch.set_default_dtype(before)
 
 
-CASES: dict[str, Callable[..., Triples]] = {
-    name: case.triples for name, case in {**LAYERS, **LOSSES, **OPTIMIZERS}.items()
-} | {"network": step_of_network}
+ALL = {**LAYERS, **LOSSES, **OPTIMIZERS}
+CASES: dict[str, Callable[..., Triples]] = {name: case.triples for name, case in ALL.items()} | {
+    "network": step_of_network
+}
+TIERS = {name: getattr(case, "tier", "A") for name, case in ALL.items()} | {"network": "B"}

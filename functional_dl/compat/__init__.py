@@ -31,13 +31,16 @@ from .layers import (
 )
 from .losses import MSE, BCEWithLogitsLoss, CrossEntropyLoss, HuberLoss, L1Loss, LossModule
 from .module import Module
+from .optimizers import SGD, Adagrad, Adam, AdamW, Optimizer, RMSprop
 from .sequential import Sequential
-from .sgd import SGD
 
 __all__ = [
     "GELU",
     "MSE",
     "SGD",
+    "Adagrad",
+    "Adam",
+    "AdamW",
     "BCEWithLogitsLoss",
     "Conv2d",
     "CrossEntropyLoss",
@@ -51,6 +54,8 @@ __all__ = [
     "LossModule",
     "MaxPool2d",
     "Module",
+    "Optimizer",
+    "RMSprop",
     "ReLU",
     "Sequential",
     "SiLU",

@@ -64,7 +64,7 @@ def cross_entropy(
     ) -> tuple[Float[Tensor, ""], LossPullback]:
         t, kept = t.unsqueeze(-1), None
         if ignore_index is not None:
-            kept = t != ignore_index
+            kept = (t != ignore_index).contiguous()  # as autograd has it
             t = t * kept
         z = y - y.amax(-1, keepdim=True)
         told = z.gather(-1, t)

@@ -79,7 +79,7 @@ class OptimizerCall(Call):
 
     def init(self, params: Params) -> State:
         name = f"{self.name}.init"
-        check_grads(name, params, params, real=True)
+        check_grads(name, params, params, real=bool(self.rule.state))
         check_untied(name, params)
         state: State = {}
         if self.rule.counts:
@@ -209,12 +209,12 @@ def _of_row(rule: LeafRule) -> LeafRule:
     return of_row
 
 
-def check_option(name: str, what: str, value: Any, below: float = math.inf) -> None:
-    """Raises that an option is no number from 0 to below."""
+def check_option(name: str, what: str, value: Any, below: float = math.inf, first: int = 0) -> None:
+    """Raises that an option is no number from the first to below."""
     if not isinstance(value, Real):
         raise not_a(name, what, value, "a number")
-    if not 0 <= float(value) < below:
-        raise ValueError(f"{name}: expected {what} in [0, {below:g}), got {value!r}")
+    if not first <= float(value) < below:
+        raise ValueError(f"{name}: expected {what} in [{first}, {below:g}), got {value!r}")
 
 
 def check_fits(name: str, lr: float | Tensor, params: Params) -> None:

@@ -32,7 +32,8 @@ def momentum(
         decays: Says of a leaf whether it decays; all do if it is None.
 
     Returns:
-        An optimizer whose state is {"momentum_buffer": b}, and, if there is dampening, {"step": t}.
+        An optimizer whose state is {"momentum_buffer": b}, and, if there is dampening, {"step": t};
+        with μ = 0, {}.
 
     Raises:
         ValueError: An option is out of its range.
@@ -40,9 +41,19 @@ def momentum(
     """
     check_option("momentum", "mu", mu, 1.0)
     check_option("momentum", "dampening", dampening, 1.0)
-    if nesterov and dampening:
-        raise ValueError(f"momentum: expected no dampening with nesterov, got {dampening!r}")
+    if nesterov and (dampening or not mu):
+        raise ValueError(
+            "momentum: expected mu above 0 and no dampening with nesterov, "
+            f"got mu={mu!r}, dampening={dampening!r}"
+        )
 
+    if not mu:
+        return Rule(
+            lambda lr, step, write: minus_multiple(lr, donate=False),
+            {},
+            weight_decay=weight_decay,
+            decays=decays,
+        )
     factor = constant(mu)
 
     def begin(lr: float | Tensor, step: Tensor | None, write: Writer) -> LeafRule:

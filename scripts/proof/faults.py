@@ -79,19 +79,65 @@ def tanh(**slip: Line) -> fdl.Layer:
     return layer(**{"y": lambda v: v.x.tanh(), "x": lambda v: v.gy * (1 - v.y * v.y)} | slip)
 
 
+def loss(**lines: Line) -> fdl.Loss:
+    """A loss of these lines: value, and y."""
+    kept: dict[str, Any] = {}
+
+    def vjp(y: Tensor, t: Tensor) -> Any:
+        v = SimpleNamespace(y=y, t=t, kept=kept, n=max(y.numel(), 1))
+        return lines["value"](v), lambda: lines["y"](v)
+
+    return fdl.Loss(lambda y, t: vjp(y, t)[0], vjp)
+
+
 def mse(**slip: Line) -> fdl.Loss:
     """L = ‖Y − T‖² / n, but for a slip."""
     right: dict[str, Line] = {
         "value": lambda v: (v.y - v.t).square().mean(),
-        "y": lambda v: (v.y - v.t) * (2 / max(v.y.numel(), 1)),
+        "y": lambda v: (v.y - v.t) * (2 / v.n),
     }
-    lines, kept = right | slip, {}
+    return loss(**right | slip)
 
-    def vjp(y: Tensor, t: Tensor) -> Any:
-        v = SimpleNamespace(y=y, t=t, kept=kept)
-        return lines["value"](v), lambda: lines["y"](v)
 
-    return fdl.Loss(lambda y, t: vjp(y, t)[0], vjp)
+def l1(**slip: Line) -> fdl.Loss:
+    """L = Σ |Y − T| / n, but for a slip."""
+    right: dict[str, Line] = {
+        "value": lambda v: (v.y - v.t).abs().mean(),
+        "y": lambda v: (v.y - v.t).sign() / v.n,
+    }
+    return loss(**right | slip)
+
+
+def huber(**slip: Line) -> fdl.Loss:
+    """½(Y − T)² up to 1, and |Y − T| − ½ beyond it, on average, but for a slip."""
+    right: dict[str, Line] = {
+        "value": lambda v: torch.nn.functional.huber_loss(v.y, v.t),
+        "y": lambda v: (v.y - v.t).clamp(-1, 1) / v.n,
+    }
+    return loss(**right | slip)
+
+
+def bce_with_logits(**slip: Line) -> fdl.Loss:
+    """L = Σ (log(1 + exp(Y)) − Y ⊙ T) / n, but for a slip."""
+    right: dict[str, Line] = {
+        "value": lambda v: (torch.nn.functional.softplus(v.y) - v.y * v.t).mean(),
+        "y": lambda v: (v.y.sigmoid() - v.t) / v.n,
+    }
+    return loss(**right | slip)
+
+
+def cross_entropy(**slip: Line) -> fdl.Loss:
+    """L = −Σ log softmax(Y)_T / N, but for a slip."""
+    right: dict[str, Line] = {
+        "value": lambda v: -v.y.log_softmax(1).gather(1, v.t[:, None]).mean(),
+        "y": lambda v: (v.y.softmax(1) - at_target(v)) / max(len(v.y), 1),
+    }
+    return loss(**right | slip)
+
+
+def at_target(v: Any) -> Tensor:
+    """1 at the class of each sample, 0 elsewhere."""
+    return torch.zeros_like(v.y).scatter(1, v.t[:, None], 1)
 
 
 class Fault(NamedTuple):
@@ -112,8 +158,10 @@ class Fault(NamedTuple):
         g = torch.Generator().manual_seed(0)
         x = torch.randn(self.samples, self.features, generator=g)
         x[0, 0] = 0
-        if self.kind is mse:
-            return x, x.flip(0) * x.sign()
+        if self.kind in (mse, l1, huber, bce_with_logits):
+            return 2 * x, x.flip(0) * x.sign()
+        if self.kind is cross_entropy:
+            return x, torch.arange(self.samples) % self.features
         out = self.features if self.samples == self.features else 2
         params = fdl.linear(self.features, out).init(g) if self.kind in (affine, stacked) else {}
         return {"0": {"0": {}, "1": params}} if self.kind is stacked else params, x
@@ -133,7 +181,7 @@ def dense(x: Tensor) -> Tensor:
 
 def mse_at_zero(v: Any, value: float) -> Tensor:
     """The right gradient, but for a value where the error is 0."""
-    return ((v.y - v.t) * (2 / max(v.y.numel(), 1))).masked_fill(v.y == v.t, value)
+    return ((v.y - v.t) * (2 / v.n)).masked_fill(v.y == v.t, value)
 
 
 def count(v: Any, what: str) -> int:
@@ -317,33 +365,99 @@ FAULTS: dict[str, Fault] = {
     "mse: N·D there, N back": Fault(6, mse, {"y": lambda v: (v.y - v.t) * 2 / max(len(v.y), 1)}),
     "mse: not averaged back": Fault(6, mse, {"y": lambda v: 2 * (v.y - v.t)}),
     "mse: sum there, mean back": Fault(6, mse, {"value": lambda v: (v.y - v.t).square().sum()}),
-    "mse: no factor of 2": Fault(6, mse, {"y": lambda v: (v.y - v.t) / max(v.y.numel(), 1)}),
-    "mse: sign": Fault(6, mse, {"y": lambda v: (v.t - v.y) * (2 / max(v.y.numel(), 1))}),
+    "mse: no factor of 2": Fault(6, mse, {"y": lambda v: (v.y - v.t) / v.n}),
+    "mse: sign": Fault(6, mse, {"y": lambda v: (v.t - v.y) * (2 / v.n)}),
     "mse: infinite at 0": Fault(6, mse, {"y": lambda v: mse_at_zero(v, math.inf)}),
     "mse: minus infinity at 0": Fault(6, mse, {"y": lambda v: mse_at_zero(v, -math.inf)}),
     "mse: not reduced": Fault(1, mse, {"value": lambda v: (v.y - v.t).square()}),
     "mse: error in place": Fault(3, mse, {"value": lambda v: v.y.sub_(v.t).square().mean()}),
-    "mse: gradient flattened": Fault(
-        2, mse, {"y": lambda v: ((v.y - v.t) * (2 / max(v.y.numel(), 1))).flatten()}
-    ),
+    "mse: gradient flattened": Fault(2, mse, {"y": lambda v: ((v.y - v.t) * (2 / v.n)).flatten()}),
     "mse: the target of the last call": Fault(
         4,
         mse,
         {
             "value": lambda v: v.kept.update(t=v.t) or (v.y - v.t).square().mean(),
-            "y": lambda v: (v.y - v.kept["t"]) * (2 / max(v.y.numel(), 1)),
+            "y": lambda v: (v.y - v.kept["t"]) * (2 / v.n),
         },
     ),
     "mse: divides by a batch of none": Fault(
         7, mse, {"y": lambda v: (v.y - v.t) * (2 / v.y.numel())}
     ),
-    "absolute error: NaN at 0": Fault(
+    "l1: NaN at 0": Fault(
         6,
-        mse,
+        l1,
         {
             "value": lambda v: (v.y - v.t).abs().sum(),
             "y": lambda v: (v.y - v.t) / (v.y - v.t).abs(),
         },
+    ),
+    "l1: not averaged back": Fault(6, l1, {"y": lambda v: (v.y - v.t).sign()}),
+    "l1: 1 where it is off": Fault(6, l1, {"y": lambda v: ((v.y - v.t) != 0).to(v.y) / v.n}),
+    "huber: not clamped back": Fault(6, huber, {"y": lambda v: (v.y - v.t) / v.n}),
+    "huber: clamped from above alone": Fault(
+        6, huber, {"y": lambda v: (v.y - v.t).clamp(max=1) / v.n}
+    ),
+    "huber: another δ back": Fault(6, huber, {"y": lambda v: (v.y - v.t).clamp(-1.1, 1.1) / v.n}),
+    "huber: no half there": Fault(
+        6,
+        huber,
+        {"value": lambda v: ((v.y - v.t).clamp(-1, 1) * (v.y - v.t)).mean()},
+    ),
+    "bce: no sigmoid back": Fault(6, bce_with_logits, {"y": lambda v: (v.y - v.t) / v.n}),
+    "bce: averaged over samples": Fault(
+        6, bce_with_logits, {"y": lambda v: (v.y.sigmoid() - v.t) / max(len(v.y), 1)}
+    ),
+    "bce: probability and target exchanged": Fault(
+        6, bce_with_logits, {"y": lambda v: (v.t - v.y.sigmoid()) / v.n}
+    ),
+    "bce: infinite far from 0": Fault(
+        1,
+        bce_with_logits,
+        {"value": lambda v: -((100 * v.y).sigmoid().log() * v.t).sum()},
+    ),
+    "cross-entropy: no 1 at the class": Fault(
+        6, cross_entropy, {"y": lambda v: v.y.softmax(1) / max(len(v.y), 1)}
+    ),
+    "cross-entropy: averaged over classes too": Fault(
+        6, cross_entropy, {"y": lambda v: (v.y.softmax(1) - at_target(v)) / v.n}
+    ),
+    "cross-entropy: not averaged back": Fault(
+        6, cross_entropy, {"y": lambda v: v.y.softmax(1) - at_target(v)}
+    ),
+    "cross-entropy: softmax over samples": Fault(
+        6, cross_entropy, {"y": lambda v: (v.y.softmax(0) - at_target(v)) / max(len(v.y), 1)}
+    ),
+    "cross-entropy: the neighbour's class": Fault(
+        6,
+        cross_entropy,
+        {"y": lambda v: (v.y.softmax(1) - at_target(v).roll(1, 0)) / max(len(v.y), 1)},
+    ),
+    "cross-entropy: labels smoothed there alone": Fault(
+        6,
+        cross_entropy,
+        {"value": lambda v: torch.nn.functional.cross_entropy(v.y, v.t, label_smoothing=1e-3)},
+    ),
+    "cross-entropy: maximum subtracted in place": Fault(
+        3,
+        cross_entropy,
+        {
+            "value": lambda v: (
+                -v.y.sub_(v.y.amax(1, keepdim=True)).log_softmax(1).gather(1, v.t[:, None]).mean()
+            )
+        },
+    ),
+    "cross-entropy: the classes of the last call": Fault(
+        4,
+        cross_entropy,
+        {
+            "value": lambda v: (
+                v.kept.update(p=v.y.softmax(1)) or torch.nn.functional.cross_entropy(v.y, v.t)
+            ),
+            "y": lambda v: (v.kept["p"] - at_target(v)) / max(len(v.y), 1),
+        },
+    ),
+    "cross-entropy: divides by a batch of none": Fault(
+        7, cross_entropy, {"y": lambda v: (v.y.softmax(1) - at_target(v)) * (1 / len(v.y))}
     ),
 }
 
@@ -360,6 +474,11 @@ RIGHT: dict[str, Callable[[int, int], fdl.Layer | fdl.Loss]] = {
         fdl.sequential(fdl.sequential(fdl.tanh()), fdl.linear(b, a)),
     ),
     "mse": lambda a, b: fdl.mse(),
+    "l1": lambda a, b: fdl.l1("sum"),
+    "huber": lambda a, b: fdl.huber(a / b),
+    "bce_with_logits": lambda a, b: fdl.bce_with_logits(),
+    "cross_entropy": lambda a, b: fdl.cross_entropy("sum", ignore_index=a, label_smoothing=b / 8),
+    "cross_entropy of all": lambda a, b: fdl.cross_entropy(),
 }
 
 
@@ -370,8 +489,11 @@ def draw_right(rng: Random) -> tuple[fdl.Layer | fdl.Loss, tuple[Any, Tensor]]:
     g = torch.Generator().manual_seed(rng.getrandbits(32))
     shape = [*(rng.randint(0, 4) for _ in range(rng.randint(0, 3))), a]
     x, t = torch.randn(2, *shape, generator=g).mul(rng.choice((1e-3, 1, 30)))
-    if name in ("relu", "leaky relu", "mse"):
+    if name in ("relu", "leaky relu", "mse", "l1"):
         x = x * (t > 0)
     dtype = rng.choice((torch.float32, torch.float64, torch.bfloat16, torch.float16))
     x, t = x.to(dtype), t.to(dtype)
+    if name.startswith("cross_entropy"):
+        ignored = name == "cross_entropy"
+        t = torch.randint(a + ignored, shape[:-1], generator=g)
     return f, (x, t) if isinstance(f, fdl.Loss) else (f.init(g, dtype=dtype), x)

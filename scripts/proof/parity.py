@@ -4,6 +4,15 @@ import sys
 from pathlib import Path
 
 sys.path.append(str(Path(__file__).parents[2] / "tests"))
-from cases import BITS, CASES, CrossEntropy, Triples, laid_out_alike, same_bits
+from cases import ALL, BITS, CASES, TIERS, CrossEntropy, Triples, laid_out_alike, same_bits
 
-__all__ = ["BITS", "CASES", "CrossEntropy", "Triples", "laid_out_alike", "same_bits"]
+__all__ = [
+    "ALL",
+    "BITS",
+    "CASES",
+    "TIERS",
+    "CrossEntropy",
+    "Triples",
+    "laid_out_alike",
+    "same_bits",
+]

@@ -10,7 +10,7 @@ from tqdm import tqdm
 
 import functional_dl as fdl
 from proof.faults import FAULTS, draw_right
-from proof.parity import BITS, CASES, Triples, laid_out_alike, same_bits
+from proof.parity import ALL, BITS, CASES, TIERS, Triples, laid_out_alike, same_bits
 from proof.textbook import FORMULAS
 from report.contestant import Contestant
 from report.experiment import NETWORKS, POINTS, Points
@@ -48,6 +48,22 @@ def ulps(a: Tensor, b: Tensor) -> float:
     return (places[0] - places[1]).abs().amax().item() if a.numel() else 0.0
 
 
+def from_float64(name: str, cases: int, seed: int) -> str:
+    """The largest relative distances of what isn't PyTorch's own to the bit, ours and PyTorch's."""
+    inexact: Any = getattr(ALL.get(name), "inexact", None)
+    if TIERS[name] == "A" or not inexact:
+        return ""
+    largest = [0.0, 0.0]
+    for i in range(cases):
+        rng = Random(f"{seed} {name} {i}")
+        for _, *both, exact in inexact(rng, torch.float32):
+            for k, t in enumerate(both):
+                if exact.isfinite().all() and exact.any():
+                    distance = (t.double() - exact).norm() / exact.norm()
+                    largest[k] = max(largest[k], distance.item())
+    return "{:.1e}, PyTorch's {:.1e}".format(*largest) if any(largest) else ""
+
+
 def parity_table(cases: int, seed: int, progress: Progress) -> tuple[Rows, bool]:
     """Each case on one thread and on two, with our formulas and with the textbook's."""
     rows: Rows = []
@@ -72,11 +88,13 @@ def parity_table(cases: int, seed: int, progress: Progress) -> tuple[Rows, bool]
                 {
                     "of": name,
                     "formula": formula,
+                    "tier": TIERS[name] if tally is ours else "",
                     "cases": f"{tally.cases:,}",
                     "equal to PyTorch in every bit": f"{tally.equal:,}",
                     "that differ": f"{tally.cases - tally.equal:,}",
                     "laid out otherwise": f"{tally.cases - tally.alike:,}",
                     "largest distance, ulp": f"{tally.distance:,.0f}".replace("inf", "∞"),
+                    "from float64": from_float64(name, cases, seed) if tally is ours else "",
                     "PyTorch unlike itself on 2 threads": f"{unlike:,}" if tally is ours else "",
                 }
             )

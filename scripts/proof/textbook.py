@@ -52,13 +52,19 @@ def elementwise(
     return lambda: fdl.Layer(fdl.relu().init, lambda _, x: forward(x), vjp)
 
 
-def mse(gradient: Callable[[Tensor, int], Tensor]) -> Callable[[], fdl.Loss]:
-    """A constructor of the mean squared error with gy = gradient(y − t, n)."""
+def mse(gradient: Callable[[Tensor, int], Tensor]) -> Callable[..., fdl.Loss]:
+    """A constructor of the squared error with gy = gradient(y − t, n)."""
 
-    def vjp(y: Tensor, t: Tensor) -> tuple[Tensor, fdl.LossPullback]:
-        return fdl.mse().apply(y, t), lambda: gradient(y - t, max(y.numel(), 1))
+    def make(reduction: str) -> fdl.Loss:
+        right = fdl.mse(reduction)
 
-    return lambda: fdl.Loss(fdl.mse().apply, vjp)
+        def vjp(y: Tensor, t: Tensor) -> tuple[Tensor, fdl.LossPullback]:
+            n = max(y.numel(), 1) if reduction == "mean" else 1
+            return right.apply(y, t), lambda: gradient(y - t, n)
+
+        return fdl.Loss(right.apply, vjp)
+
+    return make
 
 
 def sgd(params: fdl.Params, grads: fdl.Params, state: fdl.State, lr: Any, **_: bool) -> Any:

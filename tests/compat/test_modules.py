@@ -8,7 +8,9 @@ import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-from cases import same_bits
+import functional_dl as fdl
+from cases import autograd, same_bits
+from functional_dl import compat
 from functional_dl.compat import MSE, SGD, Linear, Module, ReLU, Sequential, Tanh
 
 
@@ -102,6 +104,48 @@ def test_mse_backward_takes_nothing_and_gives_the_gradient_of_the_prediction() -
     criterion = MSE()
     assert criterion(torch.tensor([[1.0, 2.0]]), torch.tensor([[0.0, 4.0]])).item() == 2.5
     assert criterion.backward().tolist() == [[1.0, -2.0]]
+
+
+@pytest.mark.parametrize("reduction", ["mean", "sum"])
+@pytest.mark.parametrize("name", ["MSE", "L1Loss", "HuberLoss", "BCEWithLogitsLoss"])
+def test_a_loss_is_pytorchs_of_its_name(name: str, reduction: str) -> None:
+    y, t = torch.randn(2, 5, 3, generator=torch.Generator().manual_seed(0))
+    options = {"reduction": reduction, **({"delta": 0.5} if name == "HuberLoss" else {})}
+    criterion = getattr(compat, name)(**options)
+    value, (gy,) = with_gradient(getattr(nn, name.replace("MSE", "MSELoss"))(**options), y, t)
+    assert same_bits(criterion(y, t), value)
+    assert same_bits(criterion.backward(), gy)
+
+
+@pytest.mark.parametrize("options", [{}, {"reduction": "sum", "label_smoothing": 0.1}], ids=str)
+@pytest.mark.parametrize("shape", [(3,), (5, 3), (5, 3, 3), (2, 3, 4, 5)])
+def test_a_cross_entropy_has_its_classes_where_pytorchs_has(
+    shape: tuple[int, ...], options: dict[str, Any]
+) -> None:
+    g = torch.Generator().manual_seed(0)
+    y = torch.randn(shape, generator=g, dtype=torch.float64)
+    t = torch.randint(3, (*shape[:1], *shape[2:]) if len(shape) > 1 else (), generator=g)
+    if t.dim():
+        t.view(-1)[0] = -100
+    criterion = compat.CrossEntropyLoss(**options)
+    value, (gy,) = with_gradient(nn.CrossEntropyLoss(**options), y, t)
+    # PyTorch's exp is another one: float64's default tolerance.
+    torch.testing.assert_close(criterion(y, t), value)
+    torch.testing.assert_close(criterion.backward(), gy)
+
+
+def with_gradient(module: nn.Module, y: Tensor, t: Tensor) -> tuple[Tensor, tuple[Tensor]]:
+    value, pullback = autograd(lambda y: module(y, t), y)
+    return value, pullback()
+
+
+def test_any_loss_is_a_module() -> None:
+    def vjp(y: Tensor, t: Tensor) -> tuple[Tensor, fdl.LossPullback]:
+        return (y * t).sum(), lambda: t
+
+    criterion, y = compat.LossModule(fdl.Loss(lambda y, t: vjp(y, t)[0], vjp)), torch.ones(2)
+    assert criterion(y, 2 * y).item() == 4
+    assert criterion.backward().tolist() == [2, 2]
 
 
 def test_backward_belongs_to_the_last_forward() -> None:

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 import functional_dl as fdl
 from cases import same_bits
+from functional_dl import compat
 from functional_dl.compat import MSE, LayerModule, Linear, Module, ReLU, Sequential, Sigmoid, Tanh
 
 
@@ -199,6 +200,8 @@ def test_a_copy_between_forward_and_backward_has_weights_of_its_own(
     with pytest.raises(RuntimeError, match="expected a forward before it"):
         again(criterion).backward()
     criterion.backward()
+    with pytest.raises(ValueError, match=r"^HuberLoss: expected the target"):
+        again(compat.HuberLoss(delta=2.0))(x, x[0])
 
 
 def test_printed_as_pytorchs() -> None:
@@ -222,6 +225,8 @@ Sequential(
     layer = fdl.sequential(fdl.linear(2, 3), fdl.relu())
     assert repr(LayerModule(layer)) == f"LayerModule({layer!r})"
     assert repr(MSE()) == "MSE()"
+    assert repr(compat.CrossEntropyLoss()) == repr(nn.CrossEntropyLoss())
+    assert repr(compat.LossModule(fdl.huber(2.0))) == "LossModule(huber(2.0))"
 
 
 def test_a_sequential_has_a_length_indices_and_an_order() -> None:

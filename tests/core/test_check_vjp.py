@@ -186,7 +186,7 @@ def test_there_are_faults_of_every_property() -> None:
     assert {fault.breaks for fault in FAULTS.values()} == set(range(1, 8))
 
 
-@pytest.mark.parametrize("right", [affine, relu, tanh, mse])
+@pytest.mark.parametrize("right", {fault.kind: None for fault in FAULTS.values()})
 def test_the_faults_are_slips_of_right_ones(right: Any) -> None:
     fault = next(fault for fault in FAULTS.values() if fault.kind is right)
     fdl.check_vjp(right(), *fault.primals())

@@ -138,6 +138,67 @@ BAD = [
     ),
     (lambda: fdl.mse().vjp(X, DOUBLE), T, "mse: expected the target to be"),
     (lambda: compat.MSE()(X, ones(4, 1)), V, f"MSE: expected the target to be {F} (4, 3), got"),
+    *[
+        (lambda y=y: fdl.cross_entropy().apply(y, torch.tensor(0)), V, f"{said}, got {got}")
+        for said in ["cross_entropy: expected a prediction of shape (..., C)"]
+        for y, got in ((torch.tensor(1.0), "()"), (ones(0), "(0,)"), (ones(4, 0), "(4, 0)"))
+    ],
+    *[
+        (
+            lambda t=t, ignored=ignored: fdl.cross_entropy(ignore_index=ignored).vjp(X, t),
+            V,
+            f"cross_entropy: expected targets from 0 to 2, got: index {t.aminmax()[low]} is out",
+        )
+        for ignored in (None, 1)
+        for low, t in ((1, torch.tensor([0, 1, 2, 3])), (0, torch.tensor([0, 1, 2, -1])))
+    ],
+    (
+        lambda: compat.CrossEntropyLoss()(X, torch.tensor([0, 1, 2, -1])),
+        V,
+        "CrossEntropyLoss: expected targets from 0 to 2, got: index -1 is out",
+    ),
+    # Losses of no kind there is
+    *[
+        (lambda loss=loss, r=r: loss(reduction=r), V, f"{name}: expected reduction to be 'mean' or")
+        for name, case in LOSSES.items()
+        for loss in [case.ours]
+        for r in ("none", "Mean", None, 1)
+    ],
+    *[
+        (lambda d=d: fdl.huber(d), V, f"huber: expected delta to be above 0, got {d}")
+        for d in (0, -1.0, math.nan)
+    ],
+    (lambda: fdl.huber("1"), T, "huber: expected delta to be a number, got '1'"),
+    *[
+        (
+            lambda e=e: fdl.cross_entropy(label_smoothing=e),
+            V,
+            f"cross_entropy: expected label_smoothing from 0 to 1, got {e}",
+        )
+        for e in (-0.1, 1.1, math.nan)
+    ],
+    (
+        lambda: fdl.cross_entropy(label_smoothing=None),
+        T,
+        "cross_entropy: expected label_smoothing to be a number, got None",
+    ),
+    (
+        lambda: fdl.cross_entropy(ignore_index=1.0),
+        T,
+        "cross_entropy: expected ignore_index to be whole, got 1.0",
+    ),
+    (
+        lambda: compat.CrossEntropyLoss(label_smoothing=2.0),
+        V,
+        "CrossEntropyLoss: expected label_smoothing from 0 to 1, got 2.0",
+    ),
+    (lambda: compat.HuberLoss(delta=0), V, "HuberLoss: expected delta to be above 0, got 0"),
+    (lambda: compat.LossModule(fdl.mse), T, "LossModule: expected a Loss, got <function mse"),
+    (
+        lambda: compat.LossModule(fdl.l1())(X, Y),
+        V,
+        f"l1: expected the target to be {F} (4, 3), got {F} (4, 2)",
+    ),
     # Integers and complex numbers
     (
         lambda: linear(x=INTS),
@@ -502,7 +563,7 @@ BAD = [
     (
         lambda: fdl.value_and_update(fdl.relu(), fdl.mse(), LINEAR),
         T,
-        "value_and_update: expected update to be a function of params and grads, got {'weight'",
+        "value_and_update: expected update to be a function of params and grads, or an Optim",
     ),
     *[
         (lambda f=f, tree=tree: f(tree), T, f"{who} to be a dict, got {said}")
@@ -669,6 +730,21 @@ def test_every_loss_refuses_a_prediction_that_is_not_floating(name: str) -> None
         for wrong in (y.long(), y > 0, y.cfloat(), None, y.tolist(), y.numpy(), 1.0):
             with pytest.raises(TypeError, match=f"^{name}: expected the prediction to be a float"):
                 call(wrong, t)
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_every_loss_refuses_a_target_that_is_not_like_it(name: str) -> None:
+    loss, _, y, t = LOSSES[name].drawn(small(0, torch.float32))
+    kind = str(t.dtype).removeprefix("torch.")
+    said = re.escape(f"{name}: expected the target to be a {kind} tensor of shape {(*t.shape,)}, ")
+    other = t.long() if t.is_floating_point() else t.float()
+    for call in (loss.apply, loss.vjp):
+        for wrong in (other, t.double(), t.int(), t > 0, None, t.tolist(), 1.0):
+            with pytest.raises(TypeError, match=said):
+                call(y, wrong)
+        for wrong in (t[None], t[:1], t[0], t[..., None], t.new_ones(())):
+            with pytest.raises(ValueError, match=said):
+                call(y, wrong)
 
 
 def test_sizes_may_be_numpys() -> None:

@@ -280,7 +280,7 @@ BAD: list[tuple[Callable[[], Any], type[Exception], str]] = [
     (
         lambda: fdl.momentum(nesterov=True, dampening=0.1),
         ValueError,
-        "momentum: expected no dampening with nesterov, got 0.1",
+        "momentum: expected mu above 0 and no dampening with nesterov, got mu=0.9, dampening=0.1",
     ),
     (lambda: fdl.rmsprop(1.0), ValueError, "rmsprop: expected alpha in [0, 1), got 1.0"),
     (lambda: fdl.rmsprop(eps=-1), ValueError, "rmsprop: expected eps in [0, inf), got -1"),
@@ -305,6 +305,158 @@ def test_bad_input_is_refused_by_name(
         call()
     assert str(caught.value).startswith(message)
     assert same_trees([PARAMS, STATE], before)
+
+
+# Beside PyTorch's, in what is rare
+
+
+def test_adam_in_double_precision_equals_pytorchs_over_many_steps() -> None:
+    """Of x ** 0.5 and sqrt(x), and of a / b and a * (1 / b), one in fifty differs."""
+    params = {"p": torch.zeros(5, dtype=torch.float64)}
+    leaf = params["p"].clone().requires_grad_()
+    theirs, state = torch.optim.Adam([leaf], lr=0.1), ADAM.init(params)
+    for _ in range(300):
+        grads = {"p": torch.randn(5, dtype=torch.float64)}
+        leaf.grad = grads["p"].clone()
+        theirs.step()
+        new, state = ADAM.update(params, grads, state, 0.1)
+        assert torch.equal(new["p"], leaf.detach())
+        leaf.detach().zero_()  # where all bits of a step show
+
+
+def test_a_first_gradient_of_minus_zero_is_remembered_as_that() -> None:
+    params, grads = {"p": ones(2)}, {"p": torch.tensor([-0.0, 0.0])}
+    optimizer = fdl.momentum()
+    _, state = optimizer.update(params, grads, optimizer.init(params), 0.1)
+    assert state["momentum_buffer"]["p"].signbit().tolist() == [True, False]
+
+
+# All leaves as one
+
+
+@pytest.mark.parametrize("donate", [False, True])
+@pytest.mark.parametrize("name", OPTIMIZERS.keys() - {"adamw"})
+def test_flat_gives_the_same_bits(name: str, donate: bool) -> None:
+    optimizer, flat = OPTIMIZERS[name], fdl.flat(OPTIMIZERS[name])
+    with torch.inference_mode(donate):
+        params = ours = draw() | {"turned": torch.randn(2, 3).mT}
+        state, our_state = optimizer.init(params), flat.init(params)
+        for _ in range(3):
+            grads = draw() | {"turned": torch.randn(2, 3).mT}
+            params, state = optimizer.update(params, grads, state, 0.1)
+            ours, our_state = flat.update(ours, grads, our_state, 0.1, donate=donate)
+    assert same_trees(ours, params)
+    assert [*our_state] == [*state]
+
+
+def test_flat_for_many_members_and_for_params_without_leaves() -> None:
+    flat, rates = fdl.flat(ADAM), torch.tensor([0.1, 0.2])
+    members = [trained(flat), trained(flat)]
+    alone = [flat.update(*member, lr) for member, lr in zip(members, rates, strict=True)]
+    assert same_trees(torch.vmap(flat.update)(*fdl.stack(members), rates), fdl.stack(alone))
+    state = flat.init({"0": {}})
+    assert flat.update({"0": {}}, {"0": {}}, state, 0.1)[0] == {"0": {}}
+    assert repr(pickle.loads(pickle.dumps(fdl.flat(fdl.adam(0.8))))) == "flat(adam(0.8))"
+
+
+MIXED: Any = {"a": ones(2), "b": ones(2).double()}
+
+
+@pytest.mark.refuses
+@pytest.mark.parametrize(
+    ("call", "error", "message"),
+    [
+        (lambda: fdl.flat(fdl.sgd), TypeError, "flat: expected optimizer to be an Optimizer"),
+        (
+            lambda: fdl.flat(OPTIMIZERS["adamw"]),
+            ValueError,
+            "flat: expected an optimizer that treats all leaves alike, got decays",
+        ),
+        (lambda: fdl.flat(ADAM).init(MIXED), TypeError, "flat: expected leaves of one dtype"),
+        (
+            lambda: fdl.flat(ADAM).update({"a": W}, {"a": W.mT}, fdl.flat(ADAM).init({"a": W}), 1),
+            ValueError,
+            "flat: expected grads['a'] to be a float32 tensor of shape (2, 3), got",
+        ),
+        (
+            lambda: fdl.flat(ADAM).update({"a": W}, {"a": W}, ADAM.init({"a": W}), 1),
+            ValueError,
+            "adam: expected state['exp_avg'] with the keys ['flat'], got ['a']",
+        ),
+        (
+            lambda: fdl.flat(ADAM).update(TIED, TIED, fdl.flat(ADAM).init({"a": W}), 1),
+            ValueError,
+            "flat: expected tensors of their own",
+        ),
+    ],
+)
+def test_what_flat_refuses(call: Callable[[], Any], error: type[Exception], message: str) -> None:
+    with pytest.raises(error) as caught:
+        call()
+    assert str(caught.value).startswith(message)
+
+
+# Schedules
+
+
+def test_cosine_goes_up_in_a_line_and_down_to_the_end() -> None:
+    rate = fdl.cosine(1.0, steps=6, warmup=2, end=0.2)
+    assert [rate(t) for t in (0, 1, 2, 6, 100)] == [0.5, 1.0, 1.0, 0.2, 0.2]
+    assert rate(4) == pytest.approx(0.6)  # half way
+    assert fdl.cosine(0.3, steps=5)(0) == 0.3
+
+
+@pytest.mark.parametrize("warmup", [0, 3])
+def test_cosine_gives_for_a_tensor_what_it_gives_for_a_number(warmup: int) -> None:
+    rate = fdl.cosine(0.3, steps=10, warmup=warmup, end=0.01)
+    for t in range(12):
+        for step in (torch.tensor(t), torch.tensor(t, dtype=torch.float64)):
+            ours = rate(step)
+            assert isinstance(ours, Tensor)
+            assert ours.dim() == 0
+            assert ours.item() == pytest.approx(rate(t), abs=1e-7)  # half a unit of single
+    assert torch.vmap(rate)(torch.arange(12)).tolist() == pytest.approx([*map(rate, range(12))])
+
+
+@pytest.mark.refuses
+@pytest.mark.parametrize(
+    ("options", "error", "message"),
+    [
+        ({"lr": -1.0}, ValueError, "lr in [0, inf), got -1.0"),
+        ({"end": -1.0}, ValueError, "end in [0, inf), got -1.0"),
+        ({"steps": 0}, ValueError, "steps in [1, inf), got 0"),
+        ({"warmup": 10}, ValueError, "warmup in [0, 10), got 10"),
+        ({"steps": "10"}, TypeError, "steps to be a number, got '10'"),
+    ],
+)
+def test_what_cosine_refuses(options: Any, error: type[Exception], message: str) -> None:
+    with pytest.raises(error) as caught:
+        fdl.cosine(**{"lr": 0.1, "steps": 10, **options})
+    assert str(caught.value) == f"cosine: expected {message}"
+
+
+# Compiled
+
+
+@pytest.mark.builds
+@pytest.mark.parametrize("optimizer", [ADAM, fdl.flat(ADAM)])
+def test_a_schedule_and_an_optimizer_are_compiled_in_a_loop(optimizer: fdl.Optimizer) -> None:
+    torch.compiler.reset()
+    rate, grads = fdl.cosine(0.1, steps=4, warmup=1), fdl.stack([draw() for _ in range(4)])
+
+    def step(carry: Any, g: fdl.Params) -> tuple[Any, Tensor]:
+        params, state = carry
+        lr = rate(state["step"])
+        g, norm = fdl.clip_norm(g, 1.0)
+        return optimizer.update(params, g, state, lr), norm
+
+    def epoch(params: fdl.Params, state: fdl.State) -> Any:
+        return fdl.scan(step, (params, state), grads)
+
+    params = draw()
+    given = params, optimizer.init(params)
+    ours = torch.compile(epoch, fullgraph=True, backend="eager")(*given)
+    assert same_trees(ours, epoch(*given))  # this backend runs the same kernels
 
 
 # Donated memory, and transforms

@@ -50,6 +50,24 @@ def test_equals_autograd_where_a_factor_is_laid_out_by_columns(
         assert laid_out_alike(grads["weight"], their_grad)
 
 
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+@pytest.mark.parametrize("scale", [1, 1000])
+def test_cross_entropy_is_as_near_to_float64_as_pytorchs(scale: int, smoothing: float) -> None:
+    generator = torch.Generator().manual_seed(0)
+    y = torch.randn(64, 10, generator=generator).mul(scale)
+    t = torch.randint(10, (64,), generator=generator)
+    module = nn.CrossEntropyLoss(label_smoothing=smoothing)
+    value, pullback = fdl.cross_entropy(label_smoothing=smoothing).vjp(y, t)
+    theirs, exact = (autograd(lambda y: module(y, t), p) for p in (y, y.double()))
+    for of_ours, of_theirs, right in (
+        (value, theirs[0], exact[0]),
+        (pullback(), theirs[1]()[0], exact[1]()[0]),
+    ):
+        distances = [(of - right).norm() / right.norm() for of in (of_ours, of_theirs)]
+        # Two roundings beside PyTorch's own, as it may be exact.
+        assert distances[0] <= distances[1] + 2 * torch.finfo(y.dtype).eps
+
+
 def relu_case(dtype: torch.dtype) -> tuple[Tensor, Tensor, Tensor]:
     """Every x there is to tell apart with every such cotangent, and PyTorch's gradient."""
     tiny, large = torch.finfo(dtype).smallest_normal, torch.finfo(dtype).max

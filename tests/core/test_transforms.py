@@ -4,6 +4,7 @@ Their matrix products are batched or fused ones, which round otherwise: float64 
 tolerance of 1e-7, a billion roundings, tells that from a wrong gradient.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -102,29 +103,58 @@ def test_jvp_through_the_gradient_is_the_hessian_vector_product(drawn: Any) -> N
     assert_close(fdl.to_state_dict(ours), theirs)
 
 
-@pytest.mark.parametrize("inference", [False, True])
-@pytest.mark.parametrize("name", LOSSES)
-def test_vmap_over_samples_of_a_loss_is_each_samples(name: str, inference: bool) -> None:
-    loss, _, y, t = LOSSES[name].drawn(small(0))
+def both(loss: fdl.Loss) -> Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]:
+    """Value and gradient of a loss."""
 
-    def both(y: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
+    def f(y: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
         value, pullback = loss.vjp(y, t)
         return value, pullback()
 
+    return f
+
+
+@pytest.fixture(params=[(name, seed) for name in LOSSES for seed in range(3)], ids=str)
+def loss_drawn(request: pytest.FixtureRequest) -> tuple[fdl.Loss, Tensor, Tensor]:
+    """A loss, y and t."""
+    name, seed = request.param
+    loss, _, y, t = LOSSES[name].drawn(small(seed))
+    return loss, y, t
+
+
+@pytest.mark.parametrize("inference", [False, True])
+@pytest.mark.parametrize("dims", [(0, 0), (0, None), (None, 0)])
+def test_vmap_of_a_loss_is_each_ones(loss_drawn: Any, dims: Any, inference: bool) -> None:
+    loss, *given = loss_drawn
+    f, given = both(loss), [p if d == 0 else p[1] for p, d in zip(given, dims, strict=True)]
     with torch.inference_mode(inference):
-        together = torch.vmap(both)(y, t)
+        together = torch.vmap(f, dims)(*given)
         for i, ours in enumerate(fdl.unstack(together)):
-            assert_close(ours, both(y[i], t[i]))
+            each = (p[i] if d == 0 else p for p, d in zip(given, dims, strict=True))
+            assert_close(ours, f(*each), equal_nan=True)  # where all that there is is ignored
 
 
 @pytest.mark.builds
-@pytest.mark.parametrize("name", LOSSES)
-def test_compile_traces_a_loss_as_one_graph(name: str) -> None:
-    loss, _, y, t = LOSSES[name].drawn(small(0))
-
-    def both(y: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
-        value, pullback = loss.vjp(y, t)
-        return value, pullback()
-
+def test_compile_traces_a_loss_as_one_graph(loss_drawn: Any) -> None:
+    loss, y, t = loss_drawn
     torch.compiler.reset()
-    assert_close(torch.compile(both, fullgraph=True, backend="eager")(y, t), both(y, t))
+    compiled = torch.compile(both(loss), fullgraph=True, backend="eager")
+    assert_close(compiled(y, t), both(loss)(y, t))
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.jit.script:DeprecationWarning")
+def test_jvp_of_a_losss_gradient_is_the_second_derivative(loss_drawn: Any) -> None:
+    loss, y, t = loss_drawn
+    y, along = y.clone(), torch.ones_like(y).cumsum(-1)
+    with torch.inference_mode():  # which jvp leaves for its time
+        _, ours = torch.func.jvp(lambda y: both(loss)(y, t)[1], (y,), (along,))
+    h = 1e-6
+    ahead, behind = (both(loss)(y + step * along, t)[1] for step in (h, -h))
+    # Central differences of step 1e-6: an error of 1e-12 or so, and rounding of 1e-16 / 1e-6.
+    assert_close(ours, (ahead - behind) / (2 * h), rtol=1e-6, atol=1e-8)
+
+
+def test_a_loss_stays_on_the_device(loss_drawn: Any) -> None:
+    loss, y, t = loss_drawn
+    value, gy = both(loss)(y.to("meta"), t.to("meta"))
+    assert (value.is_meta, value.shape, value.dtype) == (True, (), y.dtype)
+    assert (gy.is_meta, gy.shape, gy.dtype) == (True, y.shape, y.dtype)

@@ -140,6 +140,15 @@ def test_what_does_not_fit_is_said_and_nothing_is_changed() -> None:
         with pytest.raises(error, match=f"^{message}"):
             step(*args)
     assert same_trees([params, state], before)
+    square = fdl.sequential(fdl.linear(2, 2), fdl.linear(2, 2))
+    once = square.init()["0"]
+    with pytest.raises(ValueError, match=r"^adam: expected tensors of their own"):
+        fdl.value_and_update(square, fdl.mse(), ADAM)(
+            {"0": once, "1": once}, T, T, ADAM.init(square.init()), 0.1
+        )
+    flat = fdl.flat(ADAM)
+    with pytest.raises(ValueError, match="value_and_update: expected exp_avg with the keys"):
+        fdl.value_and_update(f, fdl.mse(), flat)(params, X, T, flat.init(params), 0.1)
 
 
 @pytest.mark.builds

@@ -98,5 +98,5 @@ def test_formulas_and_lines_are_those_of_the_source(page: dict[str, Any]) -> Non
     assert 'grads = {"weight": gy.mT.mm(x) if by_rows else x.mT.mm(gy).mT}' in lines["linear"]
     assert "return gy.mm(weight)" in lines["linear"]
     assert "gy.masked_fill(y <= 0, 0)" in lines["relu"][0]
-    assert "return times_number(error, 2 / (error.numel() or 1))" in lines["mse"]
+    assert "return times_number(error, 2 / count(error))" in lines["mse"]
     assert lines["sgd"] == ["return lambda p, g: p.addcmul(g, lr, value=-1)"]
