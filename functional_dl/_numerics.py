@@ -55,7 +55,8 @@ def affine(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     shape = (*x.shape[:-1], weight.shape[0])
     if bias is None or _is_fused(x, bias):
         return affine(_rows(x), weight, bias).reshape(shape)
-    return affine(_rows(x), weight, None).reshape(shape) + bias
+    y = affine(_rows(x), weight, None).reshape(shape)
+    return y + bias.to(y.dtype)  # torch.autocast's other dtype is to be seen
 
 
 def affine_grads(gy: Tensor, x: Tensor, weight: Tensor, bias: Tensor | None) -> dict[str, Tensor]:
@@ -139,9 +140,13 @@ def filters_grad(gy: Tensor, x: Tensor, weight: Tensor, padding: int, stride: in
         images, gys = (x, gy) if x.dim() == 4 else (x[None], gy[None])
         padded = torch.constant_pad_nd(images, [padding] * 4) if padding else images
         windows = padded.unfold(2, k, stride).unfold(3, k, stride)  # N, C, H, W, k, k
-        columns = windows.permute(0, 1, 4, 5, 2, 3).flatten(4).flatten(1, 3)
-        start = gy.new_zeros(weight.shape[0], columns.shape[1])
-        grad = start.addbmm(gys.flatten(2), columns.mT).view(weight.shape)
+        columns = windows.permute(0, 1, 4, 5, 2, 3).flatten(4).flatten(1, 3).contiguous()
+        factors = gys.flatten(2), columns.mT
+        if images.shape[0] == 1:
+            grad = factors[0][0].mm(factors[1][0]).view(weight.shape)
+        else:
+            start = gy.new_zeros(weight.shape[0], columns.shape[1])
+            grad = start.addbmm(*factors).view(weight.shape)
     return in_order(grad, channels_last(x, weight))
 
 
@@ -150,7 +155,7 @@ def largest(x: Tensor, k: int, dim: int) -> Tensor:
 
     By comparing slices of X, five times as fast as PyTorch's max_pool2d.
     """
-    return reduce(torch.maximum, x.unfold(dim, k, k).unbind(-1))
+    return reduce(torch.maximum, _every(x, k, dim))
 
 
 def to_largest(gy: Tensor, x: Tensor, y: Tensor, k: int, dim: int) -> Tensor:
@@ -159,7 +164,7 @@ def to_largest(gy: Tensor, x: Tensor, y: Tensor, k: int, dim: int) -> Tensor:
     ∇Y may be the bits of numbers, as integers: they are multiplied, which doesn't branch.
     """
     chosen: list[Tensor] = []
-    for part in x.unfold(dim, k, k).unbind(-1)[:-1]:
+    for part in _every(x, k, dim)[:-1]:
         first = part == y
         if gy.is_floating_point():
             chosen.append(gy.where(first, 0))
@@ -170,6 +175,14 @@ def to_largest(gy: Tensor, x: Tensor, y: Tensor, k: int, dim: int) -> Tensor:
     gx = torch.stack([*chosen, gy], dim).flatten(dim - 1, dim)
     over = x.shape[dim] % k
     return torch.constant_pad_nd(gx, [0] * (-2 * dim - 1) + [over]) if over else gx
+
+
+def _every(x: Tensor, k: int, dim: int) -> tuple[Tensor, ...]:
+    """The first of every k numbers along a dimension, the second, and so on."""
+    count = x.shape[dim] // k
+    if count == 0:
+        raise ValueError  # which is told in other words
+    return x.narrow(dim, 0, count * k).unflatten(dim, (count, k)).unbind(dim)
 
 
 def as_bits(x: Tensor) -> Tensor:
@@ -230,8 +243,9 @@ def one_or(x: Tensor, slope: float) -> Tensor:
     """1 where X is positive, slope elsewhere, for a slope in [0, 1].
 
     `torch.where` would branch for each element, which takes twenty times as long on random signs.
+    Of a number that is no tensor, torch.onnx makes one of single precision.
     """
-    return x.sign().clamp_(min=slope)
+    return x.sign().maximum(torch.tensor(slope, dtype=x.dtype, device=x.device))
 
 
 def times_factor(gy: Tensor, x: Tensor, factor: Tensor) -> Tensor:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from random import Random
+from statistics import fmean
 from typing import Any, TypeAlias
 
 import torch
@@ -26,6 +27,9 @@ SPECIAL = (0.0, -0.0, float("inf"), float("-inf"), float("nan"), 1e-7, -1e-42, 5
 
 Network: TypeAlias = tuple[tuple[str, tuple[Any, ...]], ...]
 """Names of layers, each with its arguments."""
+
+Inexact: TypeAlias = Iterator[tuple[str, Tensor, Tensor, Tensor]]
+"""What agrees in no bits with PyTorch's own: its name, ours, PyTorch's, and in double precision."""
 
 Triples: TypeAlias = Iterator[tuple[str, Tensor, Tensor]]
 """What must agree in every bit and in its layout: its name, ours and PyTorch's."""
@@ -297,15 +301,13 @@ class LayerCase:
             for name, grad in fdl.to_state_dict(without).items():
                 yield f"{name}, wrt_input=False", grad, ours[name]
 
-    def inexact(
-        self, rng: Random, dtype: torch.dtype
-    ) -> Iterator[tuple[str, Tensor, Tensor, Tensor]]:
-        """What is tier C: its name, ours, PyTorch's, and PyTorch's in double precision."""
+    def inexact(self, rng: Random, dtype: torch.dtype) -> Inexact:
+        """What is tier C, beside PyTorch's own."""
         d = Draw(rng, dtype, finite=True)
         layer, module, params, x = self.drawn(d)
         names = [*fdl.to_state_dict(params)]
         gy, theirs = by_autograd(module, params, names, x, lambda y: d.tensor(*y.shape))
-        doubles = fdl.tree_map(torch.Tensor.double, [params, x, gy])
+        doubles = fdl.tree_map(Tensor.double, [params, x, gy])
         _, exact = by_autograd(module, doubles[0], names, doubles[1], lambda _: doubles[2])
         y, pullback = layer.vjp(params, x)
         grads, gx = pullback(gy)
@@ -393,9 +395,7 @@ class LossCase:
             yield "value", value, their_value
             yield "gy", pullback(), their_gy
 
-    def inexact(
-        self, rng: Random, dtype: torch.dtype
-    ) -> Iterator[tuple[str, Tensor, Tensor, Tensor]]:
+    def inexact(self, rng: Random, dtype: torch.dtype) -> Inexact:
         """Beside PyTorch's own module, on small numbers, where no difference is nearly zero."""
         d = Draw(rng, dtype, finite=True)
         if self.own:
@@ -405,6 +405,22 @@ class LossCase:
             theirs, exact = (autograd(lambda y: module(y, t), p) for p in (y, y.double()))
             yield "value", value, theirs[0], exact[0]
             yield "gy", pullback(), theirs[1]()[0], exact[1]()[0]
+
+
+def distances(
+    case: Any, rngs: Iterable[Random], dtype: torch.dtype
+) -> dict[str, tuple[float, float]]:
+    """How far what is inexact is from double precision, ours and PyTorch's, over all cases.
+
+    By relative 2-norms, of which this is the mean.
+    """
+    found: dict[str, list[list[float]]] = {}
+    for rng in rngs:
+        for name, ours, theirs, exact in case.inexact(rng, dtype):
+            if exact.isfinite().all() and (norm := exact.norm()):
+                off = [((t.double() - exact).norm() / norm).item() for t in (ours, theirs)]
+                found.setdefault(name, []).append(off)
+    return {k: (fmean(o for o, _ in v), fmean(t for _, t in v)) for k, v in found.items()}
 
 
 @dataclass(frozen=True)

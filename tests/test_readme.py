@@ -49,12 +49,12 @@ def test_functional_learns_goes_on_to_the_same_bits_and_has_25_lines(
     monkeypatch.chdir(tmp_path)
     share = re.fullmatch(r"([\d.]+)% right\n", printed(code, capsys))[1]
     assert float(share) > 90  # of digits that have ten classes
-    whole = Path("digits.safetensors").read_bytes()
-    Path("digits.safetensors").unlink()
+    whole = Path("digits.st").read_bytes()
+    Path("digits.st").unlink()
     printed(code.replace(", 30)", ", 12)"), capsys)
-    assert Path("digits.safetensors").read_bytes() != whole
+    assert Path("digits.st").read_bytes() != whole
     printed(code, capsys)
-    assert Path("digits.safetensors").read_bytes() == whole
+    assert Path("digits.st").read_bytes() == whole
 
 
 def test_compat_learns_as_it_stands(capsys: Capture) -> None:

@@ -104,7 +104,7 @@ class Optimizer:
                 or of another shape.
         """
         own = self.state_dict()
-        if wrong := faults({k: tuple(t.shape) for k, t in own.items()}, state_dict):
+        if wrong := faults(own, state_dict):
             name = f"{type(self).__name__}.load_state_dict"
             raise ValueError(f"{name}: expected what fits, got " + "; ".join(wrong.values()))
         keys = iter([*own][1:])

@@ -35,6 +35,8 @@ def relu() -> Maths:
     not multiplied by a mask of zeros and ones, which would turn its infinities into NaN where a
     unit is off. (Only the files that `to_onnx` writes do so.)
 
+    Bits: PyTorch's own, value and gradient.
+
     Returns:
         A layer from (...) to (...), without params.
 
@@ -52,6 +54,8 @@ def leaky_relu(slope: float = 0.01) -> Maths:
     Backward, for a cotangent ∇Y:
 
         ∇X = ∇Y ⊙ F
+
+    Bits: PyTorch's own, value and gradient.
 
     Args:
         slope: From 0 to 1.
@@ -88,6 +92,8 @@ def sigmoid() -> Maths:
 
         ∇X = ∇Y ⊙ (1 − Y) ⊙ Y
 
+    Bits: PyTorch's own, value and gradient.
+
     Returns:
         A layer from (...) to (...), without params.
 
@@ -105,6 +111,8 @@ def silu() -> Maths:
     Backward, for a cotangent ∇Y:
 
         ∇X = ∇Y ⊙ (S + Y ⊙ (1 − S))
+
+    Bits: not PyTorch's, but at most a quarter further from double precision.
 
     Returns:
         A layer from (...) to (...), without params.
@@ -137,6 +145,8 @@ def gelu(approximate: str = "none") -> Maths:
     (1 + tanh(U/2)) / 2. Backward, for a cotangent ∇Y:
 
         ∇X = ∇Y ⊙ (Φ + X ⊙ Φ')    Φ' = exp(−X²/2) / √(2π), or Φ ⊙ (1 − Φ) ⊙ dU/dX
+
+    Bits: not PyTorch's, but at most a quarter further from double precision.
 
     Args:
         approximate: "none" or "tanh".
@@ -175,6 +185,8 @@ def tanh() -> Maths:
     Backward, for a cotangent ∇Y:
 
         ∇X = ∇Y ⊙ (1 − Y²)
+
+    Bits: PyTorch's own, value and gradient.
 
     Returns:
         A layer from (...) to (...), without params.

@@ -19,6 +19,8 @@ def sequential(*layers: Layer) -> Maths:
     Backward, for a cotangent ∇Y, is the chain rule: from the last layer to the first, each one's
     pullback takes the cotangent of its output to that of its input.
 
+    Bits: PyTorch's own, value and gradient.
+
     Args:
         *layers: f₁ to fₙ, sequentials among them; with none, Y is X.
 
@@ -82,6 +84,8 @@ def residual(*layers: Layer) -> Maths:
 
         ∇X = ∇Y + (f₁ to fₙ)'s
 
+    Bits: those of autograd of the same operations, value and gradient.
+
     Args:
         *layers: f₁ to fₙ.
 
@@ -133,6 +137,8 @@ def parallel(*layers: Layer) -> Maths:
         ∇X = (fₙ's + …) + f₁'s
 
     in this order, which is autograd's where X is used once in each.
+
+    Bits: those of autograd of the same operations, value and gradient.
 
     Args:
         *layers: f₁ to fₙ, at least one; `sequential()` passes X on as it is.

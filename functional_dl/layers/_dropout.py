@@ -18,6 +18,8 @@ def dropout(p: float = 0.5) -> Maths:
 
         ∇X = ∇Y ⊙ M
 
+    Bits: PyTorch's own, value and gradient.
+
     Args:
         p: The probability, of each element by itself.
 

@@ -17,6 +17,8 @@ def flatten() -> Maths:
 
         ∇X = ∇Y
 
+    Bits: PyTorch's own, value and gradient.
+
     Returns:
         A layer from (N, ...) to (N, D), without params.
 

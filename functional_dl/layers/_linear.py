@@ -21,6 +21,8 @@ def linear(in_features: int, out_features: int, bias: bool = True) -> Maths:
         ∇b = 1_N ∇Y
         ∇X = ∇Y W
 
+    Bits: PyTorch's own, value and gradient.
+
     Args:
         in_features: A, the size of the last dimension of X.
         out_features: B, the size of the last dimension of Y.

@@ -19,6 +19,9 @@ def max_pool2d(size: int) -> Maths:
 
         ∇X[k i + p, k j + q] = ∇Y[i, j] where X is the first in its window to equal Y[i, j], else 0
 
+    Bits: PyTorch's own, value and gradient, unless the largest of a window are a NaN, or zeros of
+    both signs.
+
     Args:
         size: k, of the windows, which are squares side by side. What is left over at the ends is in
             none.
@@ -43,7 +46,7 @@ def max_pool2d(size: int) -> Maths:
                 return {}, None
             g = as_bits(gy + 0)  # of two zeros, PyTorch's sum is the positive one
             g = to_largest(to_largest(g, of_rows, y, size, -2), x, of_rows, size, -1)
-            return {}, in_order(g.view(gy.dtype), last)
+            return {}, in_order(g if g.dtype == gy.dtype else g.view(gy.dtype), last)
 
         return y, pullback
 

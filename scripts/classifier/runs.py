@@ -5,7 +5,8 @@ from __future__ import annotations
 import random
 import statistics
 import time
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import torch
@@ -14,7 +15,7 @@ from tqdm import tqdm
 
 from classifier.data import Digits, batches
 from classifier.networks import Network
-from classifier.trainers import CONTESTANTS, Trainer
+from classifier.trainers import Trainer
 from report.contestant import Contestant
 
 
@@ -46,7 +47,7 @@ def run_all(
     test: Digits,
     epochs: int,
     seed: int,
-    contestants: Sequence[Contestant] = CONTESTANTS,
+    contestants: Sequence[Contestant],
 ) -> dict[Contestant, Run]:
     """Trains the network with each of them."""
     shuffled = torch.Generator().manual_seed(seed)
@@ -61,7 +62,7 @@ def run_all(
         drawn[contestant] = torch.get_rng_state()
 
     with (
-        torch.backends.mkldnn.flags(enabled=network.onednn),
+        onednn(network.onednn),
         tqdm(total=epochs * len(runs), desc=str(network), unit="epoch") as progress,
     ):
         for epoch in range(epochs):
@@ -79,6 +80,17 @@ def run_all(
                     run.seconds.append(elapsed / steps)
                 progress.update()
     return runs
+
+
+@contextmanager
+def onednn(enabled: bool) -> Generator[None]:
+    """Whether PyTorch may use it; its own context manager warns where there is no GPU."""
+    before = torch.backends.mkldnn.enabled
+    torch.backends.mkldnn.enabled = enabled
+    try:
+        yield
+    finally:
+        torch.backends.mkldnn.enabled = before
 
 
 def accuracy(trainer: Trainer, digits: Digits) -> float:

@@ -18,7 +18,7 @@ from functional_dl import compat
 from proof.parity import CrossEntropy
 from report.contestant import Contestant, Whose
 
-RATE, WARM_UP, DECAY, LIMIT = 0.003, 50, 0.01, 1.0
+RATE, DECAY, LIMIT = 0.003, 0.01, 1.0
 
 
 class Trainer(NamedTuple):
@@ -37,7 +37,7 @@ class Trainer(NamedTuple):
 
 def schedule(steps: int) -> Callable[[int], float]:
     """The rate of each step."""
-    return fdl.cosine(RATE, steps, warmup=WARM_UP)
+    return fdl.cosine(RATE, steps, warmup=steps // 12)
 
 
 OPTIMIZER = fdl.adam(weight_decay=DECAY, decoupled=True)
@@ -108,10 +108,10 @@ def stateful(network: Network, steps: int) -> Trainer:
         optimizer.lr = lr(count)
         loss = criterion(model.train()(images), labels)
         model.backward(criterion.backward())
-        grads = model.grads()
-        clipped, _ = fdl.clip_norm(dict(enumerate(grads)), LIMIT)
-        for i, grad in enumerate(grads):
-            grad.copy_(clipped[i])
+        grads = {str(i): grad for i, grad in enumerate(model.grads())}
+        clipped, _ = fdl.clip_norm(grads, LIMIT)
+        for k, grad in grads.items():
+            grad.copy_(clipped[k])
         optimizer.step()
         optimizer.zero_grad()
         count += 1

@@ -67,11 +67,77 @@ def relu(**slip: Line) -> fdl.Layer:
     return layer(**{"y": lambda v: v.x.relu(), "x": lambda v: v.gy.where(v.y > 0, 0)} | slip)
 
 
-def leaky_relu() -> fdl.Layer:
-    """A user's own layer, without a slip."""
-    return layer(
-        y=lambda v: v.x.where(v.x > 0, v.x * 0.1), x=lambda v: v.gy.where(v.x > 0, v.gy * 0.1)
-    )
+def leaky_relu(**slip: Line) -> fdl.Layer:
+    """Y = X where X is positive, else X / 10, but for a slip."""
+    right: dict[str, Line] = {
+        "y": lambda v: v.x.where(v.x > 0, v.x * 0.1),
+        "x": lambda v: v.gy.where(v.x > 0, v.gy * 0.1),
+    }
+    return layer(**right | slip)
+
+
+def silu(**slip: Line) -> fdl.Layer:
+    """Y = X ⊙ S, but for a slip."""
+    right: dict[str, Line] = {
+        "y": lambda v: v.x * v.x.sigmoid(),
+        "x": lambda v: v.gy * (v.x.sigmoid() + v.y * (1 - v.x.sigmoid())),
+    }
+    return layer(**right | slip)
+
+
+def gelu(**slip: Line) -> fdl.Layer:
+    """Y = X ⊙ Φ, but for a slip."""
+    right: dict[str, Line] = {
+        "y": lambda v: v.x * torch.special.ndtr(v.x),
+        "x": lambda v: v.gy * (torch.special.ndtr(v.x) + v.x * density(v.x)),
+    }
+    return layer(**right | slip)
+
+
+def density(x: Tensor) -> Tensor:
+    """Of the normal distribution."""
+    return (-x * x / 2).exp() / math.sqrt(2 * math.pi)
+
+
+def flatten(**slip: Line) -> fdl.Layer:
+    """Y = X, with the dimensions of each sample in one, but for a slip."""
+    right: dict[str, Line] = {
+        "y": lambda v: v.x.flatten(1),
+        "x": lambda v: v.gy.reshape(v.x.shape),
+    }
+    return layer(**right | slip)
+
+
+def convolution(**slip: Line) -> fdl.Layer:
+    """Y[n, o] = b[o] + Σ W[o, c] ∗ X[n, c], of images, but for a slip."""
+    right: dict[str, Line] = {
+        "y": lambda v: torch.conv2d(v.x, v.weight, v.bias, padding=1),
+        "weight": filters,
+        "bias": lambda v: v.gy.sum((0, 2, 3)),
+        "x": lambda v: torch.conv_transpose2d(v.gy, v.weight, padding=1),
+    }
+    return layer(**right | slip)
+
+
+def filters(v: Any, padding: int = 1) -> Tensor:
+    """The gradient of a convolution's."""
+    padded = torch.constant_pad_nd(v.x, [padding, 2 - padding] * 2)
+    windows = padded.unfold(2, v.gy.shape[2], 1).unfold(3, v.gy.shape[3], 1)
+    return torch.einsum("ncijpq,nopq->ocij", windows, v.gy)
+
+
+def pooling(**slip: Line) -> fdl.Layer:
+    """The largest of each window of two by two, but for a slip."""
+    right: dict[str, Line] = {
+        "y": lambda v: torch.max_pool2d(v.x, 2),
+        "x": lambda v: upsampled(v.gy) * (v.x == upsampled(v.y)),
+    }
+    return layer(**right | slip)
+
+
+def upsampled(y: Tensor) -> Tensor:
+    """Each pixel as four."""
+    return y.repeat_interleave(2, -1).repeat_interleave(2, -2)
 
 
 def tanh(**slip: Line) -> fdl.Layer:
@@ -162,6 +228,9 @@ class Fault(NamedTuple):
             return 2 * x, x.flip(0) * x.sign()
         if self.kind is cross_entropy:
             return x, torch.arange(self.samples) % self.features
+        if self.kind in (convolution, pooling, flatten):
+            images = torch.randn(self.samples, 2, 4, 4, generator=g)
+            return fdl.conv2d(2, 2, 3).init(g) if self.kind is convolution else {}, images
         out = self.features if self.samples == self.features else 2
         params = fdl.linear(self.features, out).init(g) if self.kind in (affine, stacked) else {}
         return {"0": {"0": {}, "1": params}} if self.kind is stacked else params, x
@@ -331,6 +400,51 @@ FAULTS: dict[str, Fault] = {
     "tanh: residual in single precision": Fault(
         6, tanh, {"x": lambda v: v.gy * (1 - v.y.float() ** 2).to(v.gy.dtype)}
     ),
+    "leaky relu: the slope's square": Fault(
+        6, leaky_relu, {"x": lambda v: v.gy.where(v.x > 0, v.gy * 0.01)}
+    ),
+    "leaky relu: no slope back": Fault(6, leaky_relu, {"x": lambda v: v.gy.where(v.x > 0, 0)}),
+    "leaky relu: the wrong way round": Fault(
+        6, leaky_relu, {"x": lambda v: v.gy.where(v.x <= 0, v.gy * 0.1)}
+    ),
+    "silu: the sigmoid alone": Fault(6, silu, {"x": lambda v: v.gy * v.x.sigmoid()}),
+    "silu: input for output": Fault(
+        6, silu, {"x": lambda v: v.gy * (v.x.sigmoid() + v.x * (1 - v.x.sigmoid()))}
+    ),
+    "gelu: the distribution alone": Fault(6, gelu, {"x": lambda v: v.gy * torch.special.ndtr(v.x)}),
+    "gelu: density without its input": Fault(
+        6, gelu, {"x": lambda v: v.gy * (torch.special.ndtr(v.x) + density(v.x))}
+    ),
+    "gelu: the other form's gradient": Fault(
+        6, gelu, {"x": lambda v: fdl.gelu("tanh").vjp({}, v.x)[1](v.gy)[1]}
+    ),
+    # Images
+    "flatten: channels last on the way back": Fault(
+        6, flatten, {"x": lambda v: v.gy.reshape(-1, 4, 4, 2).permute(0, 3, 1, 2)}
+    ),
+    "flatten: still flat on the way back": Fault(2, flatten, {"x": lambda v: v.gy}),
+    "conv2d: filters turned round on the way back": Fault(
+        6, convolution, {"x": lambda v: torch.conv2d(v.gy, v.weight.mT.transpose(0, 1), padding=1)}
+    ),
+    "conv2d: filters' gradient one pixel off": Fault(
+        6, convolution, {"weight": lambda v: filters(v, padding=0)}
+    ),
+    "conv2d: filters' gradient of the first sample": Fault(
+        6, convolution, {"weight": lambda v: filters(SimpleNamespace(x=v.x[:1], gy=v.gy[:1]))}
+    ),
+    "conv2d: bias averaged over pixels": Fault(
+        6, convolution, {"bias": lambda v: v.gy.sum(0).mean((1, 2))}
+    ),
+    "conv2d: channels exchanged": Fault(
+        6, convolution, {"weight": lambda v: filters(v).transpose(0, 1)}
+    ),
+    "max_pool2d: to all of the window": Fault(6, pooling, {"x": lambda v: upsampled(v.gy)}),
+    "max_pool2d: shared out": Fault(6, pooling, {"x": lambda v: upsampled(v.gy) / 4}),
+    "max_pool2d: to the smallest": Fault(
+        6,
+        pooling,
+        {"x": lambda v: upsampled(v.gy) * (v.x == upsampled(-torch.max_pool2d(-v.x, 2)))},
+    ),
     # Layouts and sizes
     "tanh: reads the gaps": Fault(7, tanh, {"y": lambda v: dense(v.x).tanh()}),
     "tanh: adds nothing of the gaps": Fault(
@@ -466,7 +580,10 @@ RIGHT: dict[str, Callable[[int, int], fdl.Layer | fdl.Loss]] = {
     "linear without bias": lambda a, b: fdl.linear(a, b, bias=False),
     "relu": lambda a, b: fdl.relu(),
     "tanh": lambda a, b: fdl.tanh(),
-    "leaky relu": lambda a, b: leaky_relu(),
+    "leaky relu": lambda a, b: fdl.leaky_relu(0.1),
+    "silu": lambda a, b: fdl.silu(),
+    "gelu": lambda a, b: fdl.gelu(),
+    "gelu by tanh": lambda a, b: fdl.gelu("tanh"),
     "empty": lambda a, b: fdl.sequential(),
     "deep": lambda a, b: fdl.sequential(fdl.linear(a, b), fdl.relu(), fdl.linear(b, 2)),
     "nested": lambda a, b: fdl.sequential(

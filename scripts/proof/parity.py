@@ -4,7 +4,17 @@ import sys
 from pathlib import Path
 
 sys.path.append(str(Path(__file__).parents[2] / "tests"))
-from cases import ALL, BITS, CASES, TIERS, CrossEntropy, Triples, laid_out_alike, same_bits
+from cases import (
+    ALL,
+    BITS,
+    CASES,
+    TIERS,
+    CrossEntropy,
+    Triples,
+    distances,
+    laid_out_alike,
+    same_bits,
+)
 
 __all__ = [
     "ALL",
@@ -13,6 +23,7 @@ __all__ = [
     "TIERS",
     "CrossEntropy",
     "Triples",
+    "distances",
     "laid_out_alike",
     "same_bits",
 ]

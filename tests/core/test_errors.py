@@ -43,6 +43,12 @@ def between(activation: fdl.Layer, params: object) -> None:
     model.vjp(model.init() | {"1": params}, X)
 
 
+def images(layer: fdl.Layer, x: torch.Tensor) -> None:
+    """Within a network, where it's called without its checks."""
+    model = fdl.sequential(fdl.relu(), layer)
+    model.vjp(model.init(), x)
+
+
 def pull(layer: fdl.Layer, gy: object) -> None:
     layer.vjp(layer.init(), X)[1](gy)
 
@@ -516,6 +522,87 @@ BAD = [
             ("Linear: expected out_features", lambda n: compat.Linear(2, n)),
         )
     ],
+    *[
+        (lambda n=n, f=f: f(n), V, f"{name} to be a positive integer, got {n!r}")
+        for n in (0, -1, True, 2.0, "2", None, (2, 2))
+        for name, f in (
+            ("conv2d: expected in_channels", lambda n: fdl.conv2d(n, 2, 3)),
+            ("conv2d: expected out_channels", lambda n: fdl.conv2d(2, n, 3)),
+            ("conv2d: expected size", lambda n: fdl.conv2d(2, 2, n)),
+            ("conv2d: expected stride", lambda n: fdl.conv2d(2, 2, 3, stride=n)),
+            ("Conv2d: expected in_channels", lambda n: compat.Conv2d(n, 2, 3)),
+            ("max_pool2d: expected size", fdl.max_pool2d),
+            ("MaxPool2d: expected size", compat.MaxPool2d),
+        )
+    ],
+    *[
+        (
+            lambda n=n: fdl.conv2d(2, 2, 3, padding=n),
+            V,
+            f"conv2d: expected padding to be an integer from 0 up, got {n!r}",
+        )
+        for n in (-1, True, 1.0, "same", None, (1, 1))
+    ],
+    # Slopes and forms
+    *[
+        (lambda f=f, p=p: f(p), V, f"{f.__name__}: expected slope in [0, 1], got {p}")
+        for p in (-0.1, 1.1, math.inf, math.nan)
+        for f in (fdl.leaky_relu, compat.LeakyReLU)
+    ],
+    *[
+        (lambda f=f, p=p: f(p), T, f"{f.__name__}: expected slope to be a number, got {p!r}")
+        for p in ("0.1", None, ones(()))
+        for f in (fdl.leaky_relu, compat.LeakyReLU)
+    ],
+    *[
+        (
+            lambda f=f, p=p: f(p),
+            V,
+            f"{f.__name__}: expected approximate to be 'none' or 'tanh', got",
+        )
+        for p in ("erf", None, True, ["tanh"])
+        for f in (fdl.gelu, compat.GELU)
+    ],
+    # Images and windows
+    *[
+        (
+            lambda shape=shape, f=f: f(ones(shape)),
+            V,
+            f"conv2d{at}: expected x of shape (N, 2, H, W) or (2, H, W), with H and W from 3 up, "
+            f"got {shape}",
+        )
+        for shape in ((1, 3, 4, 4), (3, 4, 4), (1, 2, 2, 4), (2, 4, 2), (4, 4), (1, 1, 2, 4, 4), ())
+        for at, f in (
+            ("", lambda x: fdl.conv2d(2, 1, 3).apply(fdl.conv2d(2, 1, 3).init(), x)),
+            (" at 1", lambda x: images(fdl.conv2d(2, 1, 3), x)),
+        )
+    ],
+    (
+        lambda: fdl.conv2d(2, 1, 5, padding=1).vjp(fdl.conv2d(2, 1, 5).init(), ones(2, 2, 4)),
+        V,
+        "conv2d: expected x of shape (N, 2, H, W) or (2, H, W), with H and W from 3 up, got (2, 2,",
+    ),
+    *[
+        (
+            lambda shape=shape, f=f: f(ones(shape)),
+            V,
+            f"max_pool2d{at}: expected x of shape (..., H, W), with H and W from 3 up, got {shape}",
+        )
+        for shape in ((1, 2, 2, 4), (4, 2), (4,), (), (1, 1, 0, 0))
+        for at, f in (
+            ("", lambda x: fdl.max_pool2d(3).apply({}, x)),
+            (" at 1", lambda x: images(fdl.max_pool2d(3), x)),
+        )
+    ],
+    *[
+        (lambda x=x: fdl.flatten().vjp({}, x), V, f"flatten: expected x of shape (N, ...), got {s}")
+        for x, s in ((ones(3), "(3,)"), (ones(()), "()"))
+    ],
+    (
+        lambda: images(fdl.flatten(), ones(3)),
+        V,
+        "flatten at 1: expected x of shape (N, ...), got (3,)",
+    ),
     # Learning rates
     *[
         (

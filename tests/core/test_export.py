@@ -38,22 +38,26 @@ def exported(step: Callable[..., Any], example: tuple[Any, ...], path: Path, **h
 
 # Every layer and loss
 
+SINGLE = {"conv2d", "gelu"}  # of which ONNX Runtime has no kernels in double precision
+
 
 @pytest.mark.parametrize("name", [name for name in LAYERS if name != "sequential"])
-def test_every_layer_and_its_gradient_are_exported_in_double_precision(
+def test_every_layer_and_its_gradient_are_exported_in_the_largest_precision(
     name: str, tmp_path: Path
 ) -> None:
-    d = small(2)
+    d = small(2, torch.float32 if name in SINGLE else torch.float64)
     layer, _, params, x = LAYERS[name].drawn(d)
     a = x.shape[-1]
     model = fdl.sequential(fdl.linear(a, a), layer)  # whose new params tell of the cotangent
     params = {**model.init(dtype=x.dtype), "1": params}
     t, step = d.tensor(*model.apply(params, x).shape), step_of(model)
     file = exported(step, (params, x[:3], t[:3], 0.1), tmp_path)
-    results = file.run(None, fed(params, inputs=x, targets=t, lr=np.float64(0.1)))
+    lr = torch.tensor(0.1, dtype=d.dtype)
+    results = file.run(None, fed(params, inputs=x, targets=t, lr=lr))
     new, loss = step(params, x, t, 0.1)
+    some_units_in_the_last_place = 50 * torch.finfo(d.dtype).eps
     for ours, theirs in zip([*fdl.tree_leaves(new), loss], results, strict=True):
-        assert np.abs(ours.numpy() - theirs).max() < 1e-14  # some units in the last place
+        assert np.abs(ours.numpy() - theirs).max() < some_units_in_the_last_place
 
 
 @pytest.mark.parametrize("name", LOSSES)

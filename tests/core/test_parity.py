@@ -1,7 +1,7 @@
 """Everything equals PyTorch's autograd in every bit and in its layout, over drawn cases."""
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from random import Random
 
 import pytest
@@ -11,7 +11,20 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 import functional_dl as fdl
-from cases import CASES, DTYPES, autograd, bits, laid_out_alike, same_bits
+from cases import (
+    CASES,
+    DTYPES,
+    LAYERS,
+    SPECIAL,
+    Draw,
+    autograd,
+    bits,
+    by_autograd,
+    distances,
+    laid_out_alike,
+    same_bits,
+    same_trees,
+)
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -22,6 +35,91 @@ def test_equals_autograd_in_every_bit_and_in_its_layout(name: str, rng: Random) 
     for what, ours, theirs in CASES[name](rng):
         assert same_bits(ours, theirs), what
         assert laid_out_alike(ours, theirs), what
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("name", [name for name, case in LAYERS.items() if case.tier == "C"])
+def test_what_is_not_equal_is_no_further_from_double_precision(
+    name: str, dtype: torch.dtype
+) -> None:
+    found = distances(LAYERS[name], [Random(i) for i in range(100)], dtype)
+    assert found.keys() == set(LAYERS[name].unequal)
+    for ours, theirs in found.values():
+        assert 0 < ours < 1.25 * theirs  # a rounding more than PyTorch's fused kernels
+
+
+@pytest.fixture
+def without_onednn() -> Iterator[None]:
+    """As on machines that it isn't for."""
+    before = torch.backends.mkldnn.enabled
+    torch.backends.mkldnn.enabled = False
+    yield
+    torch.backends.mkldnn.enabled = before
+
+
+@pytest.mark.long
+@pytest.mark.usefixtures("without_onednn")
+class TestWithoutOneDnn:
+    """The gradients of filters are equal, too, of images that lie as they do by default."""
+
+    @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+    def test_every_convolution(self, dtype: torch.dtype) -> None:
+        for i in range(100):
+            layer, module, params, x = LAYERS["conv2d"].drawn(Draw(Random(i), dtype, finite=True))
+            params, x = fdl.tree_map(Tensor.contiguous, (params, x))
+            names = [*params]
+            gy, theirs = by_autograd(module, params, names, x, torch.randn_like)
+            grads, _ = layer.vjp(params, x)[1](gy)
+            for name in names if dtype == torch.float64 else ["weight"]:
+                # Of a single sample, zeros may have another sign.
+                assert same_bits(grads[name] + 0, theirs[name] + 0)
+
+    def test_a_network_that_is_trained(self) -> None:
+        model = fdl.sequential(
+            *(fdl.conv2d(1, 4, 3, padding=1), fdl.leaky_relu(), fdl.max_pool2d(2)),
+            *(fdl.conv2d(4, 6, 3), fdl.relu(), fdl.flatten(), fdl.linear(24, 3)),
+        )
+        theirs = nn.Sequential(
+            *(nn.Conv2d(1, 4, 3, padding=1), nn.LeakyReLU(), nn.MaxPool2d(2)),
+            *(nn.Conv2d(4, 6, 3), nn.ReLU(), nn.Flatten(), nn.Linear(24, 3)),
+        )
+        optimizer = torch.optim.SGD(theirs.parameters(), 0.1)
+        params = fdl.tree_map(torch.clone, fdl.from_state_dict(model, theirs.state_dict()))
+        f = fdl.value_and_grad(model, fdl.mse())
+        for _ in range(5):
+            x, t = torch.randn(16, 1, 8, 8), torch.randn(16, 3)
+            optimizer.zero_grad()
+            their_loss = nn.functional.mse_loss(theirs(x), t)
+            their_loss.backward()
+            optimizer.step()
+            with torch.inference_mode():
+                loss, grads = f(params, x, t)
+                params = fdl.sgd(params, grads, 0.1)
+            assert same_bits(loss, their_loss.detach())
+        assert same_trees(fdl.to_state_dict(params), dict(theirs.state_dict()))
+
+
+@pytest.mark.parametrize("inference", [False, True])
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_max_pool2d_takes_infinities_and_any_cotangent(dtype: torch.dtype, inference: bool) -> None:
+    generator = torch.Generator().manual_seed(0)
+    some = torch.tensor([torch.inf, -torch.inf, 1, 2], dtype=dtype)
+    x = some[torch.randint(4, (5, 3, 7, 7), generator=generator)]
+    special = torch.tensor([*SPECIAL, 1], dtype=dtype)
+    gy = special[torch.randint(len(special), (5, 3, 3, 3), generator=generator)]
+    their_y, their_pullback = autograd(lambda x: torch.max_pool2d(x, 2), x)
+    (their_gx,) = their_pullback(gy)
+    with torch.inference_mode(inference):
+        y, pullback = fdl.max_pool2d(2).vjp({}, x)
+        assert same_bits(y, their_y)
+        assert same_bits(pullback(gy.clone())[1], their_gx)
+
+
+def test_max_pool2d_hands_a_nan_on() -> None:
+    x = torch.randn(1, 4, 4)
+    x[0, 1, 2] = torch.nan
+    assert same_bits(fdl.max_pool2d(2).apply({}, x), torch.max_pool2d(x, 2))
 
 
 @pytest.mark.long

@@ -20,15 +20,18 @@ from cases import LAYERS, Draw, same_bits, same_trees
 @given(rng=st.randoms(use_true_random=False))
 def test_predictions_are_equal_both_ways(name: str, rng: Random) -> None:
     model, module, params, x = LAYERS[name].drawn(Draw(rng, torch.float32))
+    equal = same_bits
+    if "y" in LAYERS[name].unequal:  # one of the two may have no digits of what is nearly zero
+        equal = partial(torch.allclose, atol=1e-6, equal_nan=True)
     back = fdl.from_state_dict(model, module.state_dict())
-    assert same_bits(model.apply(back, x), module(x).detach())
+    assert equal(model.apply(back, x), module(x).detach())
 
     flat = fdl.to_state_dict(params)
     assert [*flat] == [*module.state_dict()]
     module.load_state_dict(flat)
     back = fdl.from_state_dict(model, module.state_dict())
     assert same_trees(back, params)
-    assert same_bits(model.apply(back, x), module(x).detach())
+    assert equal(model.apply(back, x), module(x).detach())
 
 
 def test_more_than_ten_layers_keep_their_order() -> None:

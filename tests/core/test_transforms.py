@@ -56,17 +56,17 @@ class TestVmap:
         model, _, params, x, t = drawn
         f = fdl.value_and_grad(model, fdl.mse())
         with torch.inference_mode(inference):
-            each = torch.vmap(f, in_dims=(None, 0, 0))(params, x, t)
+            each = torch.vmap(f, in_dims=(None, 0, 0))(params, x[:, None], t[:, None])
             assert_close(fdl.tree_map(lambda g: g.mean(0), each), f(params, x, t))
 
     def test_over_cotangents_gives_the_jacobian(self, drawn: Any, inference: bool) -> None:
         model, _, params, x, _ = drawn
         with torch.inference_mode(inference):
-            y, pullback = model.vjp(params, x[0])
+            y, pullback = model.vjp(params, x[:1])
             basis = torch.eye(y.numel(), dtype=y.dtype).view(-1, *y.shape)
             grads, gx = torch.vmap(pullback)(basis)
-        theirs = torch.func.jacrev(model.apply, (0, 1))(params, x[0])
-        assert_close((grads, gx), theirs)
+        theirs = torch.func.jacrev(model.apply, (0, 1))(params, x[:1])
+        assert_close((grads, gx), fdl.tree_map(lambda j: j.flatten(0, y.dim() - 1), theirs))
 
 
 @pytest.mark.builds
@@ -101,6 +101,24 @@ def test_jvp_through_the_gradient_is_the_hessian_vector_product(drawn: Any) -> N
     # Twice differentiated, the products come in another order: float64's default tolerance.
     theirs = torch.func.grad(slope)(fdl.to_state_dict(params))
     assert_close(fdl.to_state_dict(ours), theirs)
+
+
+CNN = fdl.sequential(
+    *(fdl.conv2d(1, 2, 3, padding=1), fdl.relu(), fdl.max_pool2d(2)),
+    *(fdl.conv2d(2, 3, 2), fdl.silu(), fdl.flatten(), fdl.linear(27, 2)),
+)
+
+
+@pytest.mark.parametrize("inference", [False, True])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_vmap_over_images_gives_the_gradients_of_each(dtype: torch.dtype, inference: bool) -> None:
+    params, f = CNN.init(dtype=dtype), fdl.value_and_grad(CNN, fdl.mse())
+    x, t = torch.randn(5, 1, 8, 8, dtype=dtype), torch.randn(5, 2, dtype=dtype)
+    with torch.inference_mode(inference):
+        each = torch.vmap(f, in_dims=(None, 0, 0))(params, x[:, None], t[:, None])
+        for i, ours in enumerate(fdl.unstack(each)):
+            assert_close(ours, f(params, x[i : i + 1], t[i : i + 1]))
+        assert_close(fdl.tree_map(lambda g: g.mean(0), each), f(params, x, t))
 
 
 def both(loss: fdl.Loss) -> Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]:

@@ -2,6 +2,7 @@
 
 import math
 
+import pytest
 import torch
 from torch import Tensor, tensor
 
@@ -59,6 +60,79 @@ def test_sigmoid() -> None:
     y, pullback = fdl.sigmoid().vjp({}, tensor([0.0, math.inf, -math.inf]))
     assert_equal(y, tensor([0.5, 1.0, 0.0]))
     assert_equal(pullback(tensor([4.0, 5.0, 6.0]))[1], tensor([1.0, 0.0, 0.0]))
+
+
+def test_leaky_relu_has_its_slope_at_zero() -> None:
+    y, pullback = fdl.leaky_relu(0.5).vjp({}, tensor([-2.0, 0.0, 3.0, -math.inf]))
+    assert_equal(y, tensor([-1.0, 0.0, 3.0, -math.inf]))
+    assert_equal(pullback(tensor([4.0, 6.0, 7.0, 2.0]))[1], tensor([2.0, 3.0, 7.0, 1.0]))
+
+
+def test_silu() -> None:
+    y, pullback = fdl.silu().vjp({}, tensor([0.0, 100.0, -200.0]))
+    assert_equal(y, tensor([0.0, 100.0, 0.0]))
+    assert_equal(pullback(tensor([4.0, 5.0, 6.0]))[1], tensor([2.0, 5.0, 0.0]))
+
+
+@pytest.mark.parametrize("form", ["none", "tanh"])
+def test_gelu(form: str) -> None:
+    y, pullback = fdl.gelu(form).vjp({}, tensor([0.0, 20.0, -20.0]))
+    assert_equal(y, tensor([0.0, 20.0, 0.0]))
+    assert_equal(pullback(tensor([4.0, 5.0, 6.0]))[1], tensor([2.0, 5.0, 0.0]))
+
+
+def test_gelu_of_one_is_the_normal_distribution_there() -> None:
+    y, pullback = fdl.gelu().vjp({}, tensor([1.0], dtype=torch.float64))
+    assert y.item() == pytest.approx(0.8413447460685429, rel=1e-15)
+    slope = pullback(torch.ones_like(y))[1].item()
+    assert slope == pytest.approx(0.8413447460685429 + 0.24197072451914337, rel=1e-15)
+
+
+def test_flatten() -> None:
+    x, gy = torch.arange(12.0).view(2, 3, 2), torch.arange(12.0).view(2, 6)
+    y, pullback = fdl.flatten().vjp({}, x)
+    assert_equal(y, gy)
+    assert_equal(pullback(gy)[1], x)
+
+
+def test_conv2d() -> None:
+    params = {"weight": tensor([[[[1.0, 2.0], [0.0, -1.0]]]]), "bias": tensor([0.5])}
+    x = tensor([[[[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]]]])
+    y, pullback = fdl.conv2d(1, 1, 2).vjp(params, x)
+    assert_equal(y, tensor([[[[0.5, 2.5]]]]))
+    grads, gx = pullback(tensor([[[[1.0, 10.0]]]]))
+    assert_equal(
+        grads, {"weight": tensor([[[[21.0, 32.0], [54.0, 65.0]]]]), "bias": tensor([11.0])}
+    )
+    assert_equal(gx, tensor([[[[1.0, 12.0, 20.0], [0.0, -1.0, -10.0]]]]))
+
+
+def test_conv2d_sums_over_channels_and_samples_with_steps_and_zeros_around() -> None:
+    params = {"weight": tensor([[[[1.0]], [[10.0]]]])}
+    x = torch.arange(1.0, 9.0).view(2, 2, 1, 2)
+    layer = fdl.conv2d(2, 1, 1, padding=1, stride=2, bias=False)
+    y, pullback = layer.vjp(params, x)
+    assert_equal(y, torch.zeros(2, 1, 2, 2))  # steps of 2 from the first zero meet zeros alone
+    grads, gx = pullback(torch.ones(2, 1, 2, 2))
+    assert_equal(grads, {"weight": torch.zeros(1, 2, 1, 1)})
+    assert_equal(gx, torch.zeros(2, 2, 1, 2))
+    y, pullback = fdl.conv2d(2, 1, 1, bias=False).vjp(params, x)
+    assert_equal(y, tensor([[[[31.0, 42.0]]], [[[75.0, 86.0]]]]))
+    grads, gx = pullback(tensor([[[[1.0, 0.0]]], [[[0.0, 1.0]]]]))
+    assert_equal(grads, {"weight": tensor([[[[7.0]], [[11.0]]]])})
+    assert_equal(gx, tensor([[[[1.0, 0.0]], [[10.0, 0.0]]], [[[0.0, 1.0]], [[0.0, 10.0]]]]))
+
+
+@pytest.mark.parametrize("inference", [False, True])
+def test_max_pool2d_goes_back_to_the_first_of_the_largest(inference: bool) -> None:
+    with torch.inference_mode(inference):
+        x = tensor(
+            [[1.0, 2.0, 0.0, 0.0, 9.0], [2.0, 1.0, 0.0, 0.0, 9.0], [9.0, 9.0, 9.0, 9.0, 9.0]]
+        )
+        y, pullback = fdl.max_pool2d(2).vjp({}, x)
+        assert_equal(y, tensor([[2.0, 0.0]]))
+        gx = tensor([[0.0, 5.0, math.inf, 0.0, 0.0], [0.0] * 5, [0.0] * 5])
+        assert_equal(pullback(tensor([[5.0, math.inf]]))[1], gx)
 
 
 def test_tanh() -> None:
