@@ -120,7 +120,8 @@ def to_onnx(
         ImportError: onnxruntime, onnxscript or what these need is not installed.
         OSError: The path can't be written to. What is there stays as it is.
         ValueError: As for `export`; or loop is neither, or for a prediction; or step holds
-            constants of 2 GB or more; or ONNX Runtime can't run the file, or disagrees.
+            constants of 2 GB or more, or draws random numbers; or ONNX Runtime can't run the file,
+            or disagrees.
         TypeError: As for `export`.
     """
     file = _file_at(path)
@@ -134,6 +135,9 @@ def to_onnx(
         raise ImportError(message, name=error.name) from error
 
     program = _program("to_onnx", step, example)
+    for node in program.graph.nodes:
+        if torch.Tag.nondeterministic_seeded in getattr(node.target, "tags", ()):
+            raise ValueError(f"to_onnx: expected a step that draws no numbers, got {node.target}")
     size = sum(c.nbytes for c in program.constants.values() if isinstance(c, Tensor))
     if size >= LARGEST:
         raise ValueError(

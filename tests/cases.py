@@ -44,7 +44,7 @@ def same_bits(a: Tensor, b: Tensor) -> bool:
     """Whether shapes, dtypes and all bits agree; every NaN is the same NaN."""
     if a.shape != b.shape or a.dtype != b.dtype:
         return False
-    if a.is_floating_point():
+    if a.is_floating_point() or a.is_complex():
         a, b = (t.masked_fill(t.isnan(), torch.nan) for t in (a, b))
     return torch.equal(bits(a), bits(b))
 

@@ -89,6 +89,19 @@ def test_traced_step_is_shown_line_by_line(capsys: Capture) -> None:
     assert "relu" in code
 
 
+def test_theirs_is_the_optimizer_and_params_are_new() -> None:
+    torch.manual_seed(0)
+    exec(compile(EXAMPLES["theirs"], "README.md", "exec"), names := {})
+    torch.manual_seed(0)
+    module = torch.nn.Linear(2, 3)
+    optimizer = torch.optim.AdamW(module.parameters(), lr=0.1)
+    for _ in range(3):
+        optimizer.zero_grad()
+        torch.nn.functional.mse_loss(module(torch.ones(4, 2)), torch.zeros(4, 3)).backward()
+        optimizer.step()
+    assert all(torch.equal(p, names["params"][k]) for k, p in module.state_dict().items())
+
+
 @pytest.fixture
 def bare(tmp_path: Path) -> Path:
     """A Python that has ONNX Runtime, NumPy and what they need, and nothing else."""

@@ -611,3 +611,19 @@ def test_what_onnx_runtime_can_not_run_is_not_written(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="to_onnx: expected a step that ONNX Runtime can run"):
         to_onnx(lambda _, x: x.tanh(), ({}, half), tmp_path / "predict.onnx")
     assert not [*tmp_path.iterdir()]
+
+
+@pytest.mark.parametrize(
+    "generator", [torch.default_generator, torch.Generator()], ids=["global", "own"]
+)
+def test_a_step_that_draws_is_refused(generator: torch.Generator, tmp_path: Path) -> None:
+    model = fdl.sequential(fdl.linear(3, 4), fdl.dropout(0.5))
+
+    def step(params: fdl.Params, x: Tensor, t: Tensor) -> tuple[fdl.Params, Tensor]:
+        loss, grads = fdl.value_and_grad(model, fdl.mse())(params, x, t, generator)
+        return fdl.sgd(params, grads, 0.1), loss
+
+    example = model.init(), torch.ones(5, 3), torch.ones(5, 4)
+    with pytest.raises(ValueError, match=r"to_onnx: expected a step that draws no numbers, got"):
+        to_onnx(step, example, tmp_path / "step.onnx")
+    assert [*tmp_path.iterdir()] == []

@@ -15,7 +15,8 @@ pytestmark = [pytest.mark.builds, pytest.mark.usefixtures("quick_exports")]
 
 MODEL = fdl.sequential(fdl.linear(3, 4), fdl.relu(), fdl.linear(4, 2))
 ADAM = fdl.adam(weight_decay=0.1, decoupled=True)
-X, T = torch.randn(5, 3), torch.randn(5, 2)
+X, T = torch.randn(2, 5, 3, generator=torch.Generator().manual_seed(0))
+T = T[:, :2]
 
 
 def step(

@@ -336,7 +336,7 @@ def test_a_first_gradient_of_minus_zero_is_remembered_as_that() -> None:
 
 
 @pytest.mark.parametrize("donate", [False, True])
-@pytest.mark.parametrize("name", OPTIMIZERS.keys() - {"adamw"})
+@pytest.mark.parametrize("name", [name for name in OPTIMIZERS if name != "adamw"])
 def test_flat_gives_the_same_bits(name: str, donate: bool) -> None:
     optimizer, flat = OPTIMIZERS[name], fdl.flat(OPTIMIZERS[name])
     with torch.inference_mode(donate):

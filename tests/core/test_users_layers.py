@@ -358,6 +358,7 @@ def test_a_layer_may_consist_of_the_methods_of_an_object() -> None:
     fdl.check_vjp(model, model.init(), X)
 
 
+@pytest.mark.refuses
 def test_what_is_wrong_beside_a_bare_layer_is_told() -> None:
     model = fdl.sequential(bare(fdl.linear(3, 4)), fdl.linear(5, 2))
     with pytest.raises(ValueError, match=r"linear at 1: expected x of shape \(\.\.\., 5\)"):
