@@ -4,9 +4,11 @@ A contestant begins with a network and an epoch's batches, with the parameters t
 gives. It then trains for an epoch, and returns the losses of all steps.
 """
 
+import tempfile
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -18,6 +20,7 @@ from classifier.data import BATCH_SIZE, TRAINING, batches, split
 from classifier.networks import Network
 from classifier.trainers import RATE
 from functional_dl import compat
+from functional_dl.export import to_onnx
 from racing import digits_peers as peers
 from racing.contestants import COMPILED
 from racing.race import Turn
@@ -152,6 +155,27 @@ def core(
         return by(make, step, carry, fdl.tree_map(torch.clone, data))
 
 
+def exported(network: Network, data: Batches) -> Turn:
+    """The functional core's step from a file, a call of ONNX Runtime each."""
+    from exported.runtime import Training
+
+    carry, step = core_carry(network, ADAM), core_step(network, ADAM)
+
+    def flat_step(params: Any, state: Any, images: Tensor, labels: Tensor) -> tuple[Any, ...]:
+        carry, loss = step((params, state), (images, labels))
+        return *carry, loss
+
+    pairs = [*zip(*data, strict=True)]
+    named = fdl.to_state_dict(dict(zip(("params", "state"), carry, strict=True)))
+    feeds = [{"inputs": x.numpy(), "targets": t.numpy()} for x, t in pairs]
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder, "step.onnx")
+        to_onnx(flat_step, (*carry, *pairs[0]), file)
+        arrays = {k: leaf.numpy() for k, leaf in named.items()}
+        training = Training(file, arrays, feeds, torch.get_num_threads())
+    return lambda: torch.from_numpy(training.run(len(pairs)))
+
+
 def torch_func(network: Network, data: Batches) -> Turn:
     """torch.func over PyTorch's modules."""
     carry = peers.func_carry(network)
@@ -210,9 +234,9 @@ QUICK = (
         begin=partial(core, make=fdl.trace, optimizer=fdl.flat(ADAM)),
     ),
 )
-"""Those that compile nothing."""
+"""Those that compile and export nothing."""
 
-COMPILING = (
+SLOW = (
     Contestant(
         "PyTorch, torch.compile(model)",
         Whose.PYTORCH,
@@ -230,6 +254,7 @@ COMPILING = (
     Contestant("JAX, epoch", Whose.PEER, jax_epoch, exact=False),
     replace(CORE, name="core, compiled step", begin=partial(core, make=compiled)),
     replace(CORE, name="core, compiled epoch", begin=partial(core, make=compiled, by=by_epochs)),
+    Contestant("exported step, ONNX Runtime", Whose.OURS, exported, exact=False),
 )
 
 

@@ -4,7 +4,7 @@ from argparse import Namespace
 
 from classifier.networks import CNN, MLP
 from racing import charts
-from racing.digits_contestants import COMPILING, QUICK, STEPS, on_digits
+from racing.digits_contestants import QUICK, SLOW, STEPS, on_digits
 from racing.race import Entry, contest, rows
 from racing.section import Section
 
@@ -13,7 +13,7 @@ def measure(options: Namespace) -> list[Entry]:
     """Each network is a case."""
     entries: list[Entry] = []
     for network in (MLP, CNN):
-        contestants = [on_digits(c, network) for c in (*QUICK, *COMPILING)]
+        contestants = [on_digits(c, network) for c in (*QUICK, *SLOW)]
         case = {"network": str(network)}
         entries += contest(case, contestants, STEPS, options.rounds or 50, checked=3)
     return entries
