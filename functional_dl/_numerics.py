@@ -336,16 +336,25 @@ def minus_multiple(lr: float | Tensor, donate: bool) -> Callable[[Tensor, Tensor
     """(p, g) ↦ p − lr · g, rounded once like the add_(g, alpha=-lr) of PyTorch's SGD.
 
     It is not written as add(p, g, alpha=-lr), since torch 2.13's compiler loses that alpha. If g is
-    donated, the result takes its memory: see `writer`.
+    donated, the result takes its memory: as `writer` says, which would take the step of a small
+    network 3 % more time.
     """
     if isinstance(lr, Tensor):
         lr = computed_once(lr)
         return lambda p, g: p.addcmul(g, lr, value=-1)
     lr = float(lr)  # by which no integers can be scaled
-    if not donate:
+    if not _may_write(donate):
         return lambda p, g: torch.sub(p, g, alpha=lr)
-    write = writer(donate)
-    return lambda p, g: write(g, torch.sub, p, g, alpha=lr)
+
+    def into(p: Tensor, g: Tensor) -> Tensor:
+        if p.is_contiguous() and g.is_contiguous() and g.is_inference():
+            try:
+                return torch.sub(p, g, alpha=lr, out=g)
+            except RuntimeError:  # torch.vmap, before anything is written
+                pass
+        return torch.sub(p, g, alpha=lr)
+
+    return into
 
 
 def minus_ratio(size: float | Tensor, write: Writer) -> Callable[[Tensor, Tensor, Tensor], Tensor]:
@@ -424,6 +433,10 @@ Writer: TypeAlias = Callable[..., Tensor]
 """(home, operation, x, …) ↦ operation(x, …), perhaps in the memory of home."""
 
 
+def _may_write(donate: bool) -> bool:
+    return donate and not is_compiling() and torch.is_inference_mode_enabled()
+
+
 def writer(donate: bool) -> Writer:
     """What operations are called by where memory may be donated.
 
@@ -431,7 +444,7 @@ def writer(donate: bool) -> Writer:
     autograd or torch.func may follow them, which they do out of inference mode, and with a home
     from there. Whether they do follow them takes longer to find out than donation saves.
     """
-    if not donate or is_compiling() or not torch.is_inference_mode_enabled():
+    if not _may_write(donate):
         return lambda home, operation, *args, **options: operation(*args, **options)
 
     def write(

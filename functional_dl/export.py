@@ -264,8 +264,12 @@ def _translated(program: ExportedProgram, takes: Named) -> "ir.Model":
     def truediv(a: Any, b: Any) -> Any:
         return op.Div(*(op.Cast(c, to=ir.DataType.DOUBLE) for c in (a, b)))
 
+    def log_sigmoid(x: Any) -> Any:  # torch's own, Log(Sigmoid(x)), is −∞ from −89 down
+        return op.Neg(op.Softplus(op.Neg(x)))
+
     table: dict[Any, Any] = {
         torch.ops.aten.addcmul.default: addcmul,
+        torch.ops.aten.log_sigmoid.default: log_sigmoid,
         torch.ops.aten.mean.default: mean,
     }
     if (

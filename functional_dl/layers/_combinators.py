@@ -45,12 +45,12 @@ def sequential(*layers: Layer) -> Maths:
         links: list[tuple[str, Pullback, Any, bool]] = []
         some = False  # whether a layer before has params
         for k, f in chain.items():
-            shape = x.shape
-            x, pullback_of_f = f(params[k], x, generator) if k in drawing else f(params[k], x)
+            p, shape = params[k], x.shape
+            x, pullback_of_f = f(p, x, generator) if k in drawing else f(p, x)
             if x.dtype is not dtype:
                 raise not_like("sequential", f"y of layer {k}", x, dtype, x.shape)
             links.append((k, pullback_of_f, shape, some))
-            some = some or bool(params[k])
+            some = some or bool(p)
 
         def pullback(gy: Float[Tensor, "*B"], *, wrt_input: bool = True) -> Cotangents:
             grads: Params = {k: {} for k in named}  # keeps the order of construction

@@ -25,6 +25,10 @@ LeafRule: TypeAlias = Callable[..., Any]
 """(p, ∇p, …) ↦ the new p; or, of what is remembered for p too, a tuple of all that is new."""
 
 
+_LEAST_MAX = torch.finfo(torch.float16).max
+"""What is finite in every dtype."""
+
+
 class Rule(NamedTuple):
     """What a constructor of optimizers returns: what becomes of a leaf.
 
@@ -151,7 +155,7 @@ def each_leaf(
         made = _each(rule, params, grads, [state[k] for k in keys], [new[k] for k in keys], seen)
         if not is_compiling() and len({*map(id, seen)}) < len(seen):
             check_untied(name, params)
-        if not isinstance(lr, Tensor) and lr > torch.finfo(torch.float16).max:
+        if not isinstance(lr, Tensor) and lr > _LEAST_MAX:
             check_fits(name, lr, params)
         return made
     except Exception:
@@ -170,14 +174,17 @@ def _each(
     news: list[Params],
     seen: list[Tensor],
 ) -> Params:
-    if len(params) != len(grads) or any(len(params) != len(tree) for tree in states):
+    if len(params) != len(grads) or (states and {*map(len, states)} != {len(params)}):
         raise ValueError
     made: Params = {}
     for k, p in params.items():
         g = grads[k]
         if isinstance(p, dict):
-            within = [tree.setdefault(k, {}) for tree in news]
-            made[k] = _each(rule, p, g, [tree[k] for tree in states], within, seen)
+            if states:
+                of_p = [tree[k] for tree in states], [tree.setdefault(k, {}) for tree in news]
+                made[k] = _each(rule, p, g, *of_p, seen)
+            else:
+                made[k] = _each(rule, p, g, states, news, seen)
         elif p.shape != g.shape or (dtype := p.dtype) is not g.dtype:
             raise ValueError
         elif states:

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure, SubFigure
+from matplotlib.figure import Figure
 from torch import Tensor
 
 import figures
@@ -22,7 +22,7 @@ STYLES: dict[Contestant, dict[str, Any]] = {
     PYTORCH: {"color": figures.PYTORCH, "linewidth": 4},
     CORE: {"color": figures.OURS, "linewidth": 1},
 }
-SHOWN = 24  # digits told wrongly, at most
+ACROSS = 8  # digits told wrongly, in each of three rows at most
 
 
 def draw(runs: dict[Network, dict[Contestant, Run]], test: Digits) -> Figure:
@@ -35,7 +35,7 @@ def draw(runs: dict[Network, dict[Contestant, Run]], test: Digits) -> Figure:
     scores = runs[CNN][CORE].trainer.predict(test.images)
     left, right = below.subfigures(1, 2, squeeze=False, width_ratios=(1, 1.1)).flat
     confusions(left.subplots(), scores.argmax(1), test.labels)
-    upper, lower = right.subfigures(2, 1, squeeze=False, height_ratios=(1, 1.6)).flat
+    upper, lower = right.subplots(2, 1, height_ratios=(1, 2))
     filters(upper, runs[CNN][CORE].trainer.parameters()[0])
     mistakes(lower, scores.argmax(1), test)
     return figure
@@ -70,22 +70,32 @@ def confusions(axes: Axes, told: Tensor, labels: Tensor) -> None:
     axes.set(xticks=range(10), yticks=range(10))
 
 
-def filters(figure: SubFigure, weight: Tensor) -> None:
+def filters(axes: Axes, weight: Tensor) -> None:
     """The windows of the first convolution."""
-    figure.suptitle("CNN: the first filters (green: positive)")
     largest = weight.abs().amax().item()
-    for axes, window in zip(figure.subplots(2, 8).flat, weight[:, 0], strict=True):
-        axes.imshow(window.numpy(), cmap=figures.SCALE, vmin=-largest, vmax=largest)
-        axes.set_axis_off()
+    axes.imshow(tiles(weight[:, 0], 8), cmap=figures.SCALE, vmin=-largest, vmax=largest)
+    axes.set(title="CNN: the first filters (green: positive)")
+    axes.set_axis_off()
 
 
-def mistakes(figure: SubFigure, told: Tensor, test: Digits) -> None:
-    """The digits that are told wrongly."""
-    wrong = (told != test.labels).nonzero().flatten().tolist()
-    figure.suptitle(f"CNN: told wrongly, {len(wrong)} of {len(told)} (as what → what it is)")
-    for n, axes in enumerate(figure.subplots(3, SHOWN // 3).flat):
-        axes.set_axis_off()
-        if n < len(wrong):
-            i = wrong[n]
-            axes.imshow(test.images[i].view(8, 8).numpy(), cmap="gray_r")
-            axes.set_title(f"{told[i]} → {test.labels[i]}", fontsize=9)
+def mistakes(axes: Axes, told: Tensor, test: Digits) -> None:
+    """The first digits that are told wrongly."""
+    wrong = (told != test.labels).nonzero().flatten()
+    shown = wrong[: 3 * ACROSS]
+    axes.imshow(tiles(test.images[shown].view(-1, 8, 8), ACROSS, above=3), cmap="gray_r")
+    for n, i in enumerate(shown.tolist()):
+        row, column = divmod(n, ACROSS)
+        said = f"{told[i]}, not {test.labels[i]}"
+        axes.text(9 * column + 3.5, 11 * row + 1, said, ha="center", fontsize=8)
+    axes.set(title=f"CNN: told wrongly, {len(wrong)} of {len(told)} digits")
+    axes.set_axis_off()
+
+
+def tiles(images: Tensor, across: int, above: int = 0) -> Any:
+    """Images side by side, with a gap of a pixel, and so many above them."""
+    gaps = torch.nn.functional.pad(images, (0, 1, above, 0 if above else 1), value=torch.nan)
+    rows = gaps.split(across) if len(gaps) else [torch.full((1, 1, 1), torch.nan)]
+    width = across * gaps.shape[2]
+    strips = [torch.cat([*row], 1) for row in rows]
+    full = [torch.nn.functional.pad(s, (0, width - s.shape[1]), value=torch.nan) for s in strips]
+    return torch.cat(full).numpy(force=True)

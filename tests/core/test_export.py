@@ -627,3 +627,18 @@ def test_a_step_that_draws_is_refused(generator: torch.Generator, tmp_path: Path
     with pytest.raises(ValueError, match=r"to_onnx: expected a step that draws no numbers, got"):
         to_onnx(step, example, tmp_path / "step.onnx")
     assert [*tmp_path.iterdir()] == []
+
+
+def test_a_loss_of_logits_is_exported_as_it_is_far_from_0(tmp_path: Path) -> None:
+    loss = fdl.bce_with_logits("sum")
+
+    def value(params: fdl.Params, x: Tensor) -> Tensor:
+        return loss.apply(x, params["t"].expand_as(x))
+
+    params = {"t": torch.tensor([0.5])}
+    to_onnx(value, (params, torch.ones(2, 1)), tmp_path / "loss.onnx")
+    run = session(tmp_path / "loss.onnx").run
+    for logit in (-100.0, -20.0, 20.0, 100.0):
+        x = torch.full((2, 1), logit)
+        (theirs,) = run(None, {"params.t": params["t"].numpy(), "inputs": x.numpy()})
+        assert theirs == pytest.approx(value(params, x).item(), rel=1e-6)  # some roundings

@@ -9,7 +9,7 @@ import torch
 
 import digits
 from cases import same_trees
-from classifier import checkpoint, runs
+from classifier import checkpoint, data, runs
 from classifier.data import split
 from classifier.networks import CNN, CNN_BY_PRODUCTS, MLP
 from classifier.trainers import COMPAT, COMPILED, CONTESTANTS, CORE, TRACED
@@ -23,6 +23,7 @@ def test_digits_prints_its_table_and_draws_its_figure(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(digits, "CONTESTANTS", EAGER)
+    monkeypatch.setattr(data, "TRAINING", 3 * data.BATCH_SIZE)
     digits.main([f"--epochs={EPOCHS}", f"--out={tmp_path}"])
     assert {file.name for file in tmp_path.iterdir()} == {"digits.png", "digits.svg", "digits.json"}
     rows = json.loads((tmp_path / "digits.json").read_text())["rows"]
