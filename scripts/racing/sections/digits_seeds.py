@@ -88,7 +88,7 @@ def measure(options: Namespace) -> list[Entry]:
     """The time is that of a step of one network."""
     contestants = [PYTORCH, JAX, *EAGER, *COMPILED]
     case = {"network": str(MLP), "seeds": SEEDS}
-    return contest(case, contestants, STEPS * SEEDS, options.rounds or 9, checked=3)
+    return contest(case, contestants, STEPS * SEEDS, options.rounds or 9)
 
 
 SECTION = Section(
