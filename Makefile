@@ -15,7 +15,7 @@ compare: .venv/scripts.ready  ## print the report's tables and draw its figures 
 prove: .venv/scripts.ready  ## prove that bits and gradients are right, in three tables (ARGS="--help")
 	@$(BIN)/python scripts/prove.py $(ARGS)
 
-bench: .venv/scripts.ready .venv/peers.ready  ## time all that a user would pick instead, side by side (ARGS="--only step")
+bench: .venv/recipes.ready .venv/peers.ready  ## time all that a user would pick instead, side by side (ARGS="--only step")
 	@$(BIN)/python scripts/bench.py $(ARGS)
 
 digits: .venv/recipes.ready  ## train two classifiers of digits, in each style and beside PyTorch (ARGS="--checkpoint FILE")

@@ -13,7 +13,7 @@ from typing import Any, TypeAlias
 
 import torch
 from torch import Tensor
-from torch.compiler import is_compiling
+from torch.compiler import is_compiling, is_dynamo_compiling
 
 from functional_dl.contract import Generator, Params
 
@@ -340,6 +340,7 @@ def minus_multiple(lr: float | Tensor, donate: bool) -> Callable[[Tensor, Tensor
     network 3 % more time.
     """
     if isinstance(lr, Tensor):
+        lr = computed_once(lr)
         return lambda p, g: p.addcmul(g, lr, value=-1)
     lr = float(lr)  # by which no integers can be scaled
     if not _may_write(donate):
@@ -379,6 +380,7 @@ def rounded(number: Tensor) -> Callable[[torch.dtype], Tensor]:
 
     PyTorch takes numbers in single precision where tensors are in half.
     """
+    number = computed_once(number)
     known: dict[torch.dtype, Tensor] = {}
 
     def at(dtype: torch.dtype) -> Tensor:
@@ -387,6 +389,16 @@ def rounded(number: Tensor) -> Callable[[torch.dtype], Tensor]:
         return known[dtype]
 
     return at
+
+
+def computed_once(number: Tensor) -> Tensor:
+    """number, a 0-d tensor.
+
+    Compiled code would compute it anew for every few elements of what it is a factor of: all powers
+    of Adam's β, for example. What as_strided takes is written to memory first (as_strided in
+    torch/_inductor/lowering.py).
+    """
+    return number.as_strided((), ()) if is_dynamo_compiling() else number
 
 
 def constant(number: float) -> dict[torch.dtype, Tensor]:

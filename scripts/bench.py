@@ -13,9 +13,23 @@ import cli
 import figures
 from racing.race import Entry
 from racing.section import Section
-from racing.sections import big, cold, growth, memory, seeds, step, threads
+from racing.sections import (
+    big,
+    cold,
+    digits,
+    digits_seeds,
+    growth,
+    memory,
+    per_sample,
+    seeds,
+    step,
+    threads,
+)
 
-SECTIONS = {m.SECTION.name: m.SECTION for m in (step, seeds, growth, threads, big, memory, cold)}
+SECTIONS = {
+    m.SECTION.name: m.SECTION
+    for m in (step, seeds, growth, threads, big, memory, digits, digits_seeds, per_sample, cold)
+}
 PEERS = ("jax", "numpy", "onnxruntime", "openvino")
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor, ones
+from torch._inductor.utils import get_code
 
 import functional_dl as fdl
 from cases import same_trees
@@ -457,6 +458,35 @@ def test_a_schedule_and_an_optimizer_are_compiled_in_a_loop(optimizer: fdl.Optim
     given = params, optimizer.init(params)
     ours = torch.compile(epoch, fullgraph=True, backend="eager")(*given)
     assert same_trees(ours, epoch(*given))  # this backend runs the same kernels
+
+
+def adamw_step(params: fdl.Params, lr: Tensor) -> fdl.Params:
+    return fdl.adam(weight_decay=0.1, decoupled=True).update(params, params, ADAM.init(params), lr)[
+        0
+    ]
+
+
+def scheduled_step(params: fdl.Params, step: Tensor) -> fdl.Params:
+    return fdl.sgd(params, params, fdl.cosine(0.1, steps=4)(step))
+
+
+@pytest.mark.filterwarnings("ignore:.*script_method:DeprecationWarning")  # torch's own
+@pytest.mark.parametrize(("step", "function"), [(adamw_step, "pow("), (scheduled_step, "cos(")])
+def test_compiled_it_computes_what_is_of_no_leaf_once(
+    step: Callable[..., fdl.Params], function: str
+) -> None:
+    def times(leaves: int) -> int:
+        torch.compiler.reset()
+        f = torch.compile(
+            lambda *args: torch.cat([*step(*args).values()]),
+            fullgraph=True,
+            options={"fx_graph_cache": False},  # get_code writes code that is not to be kept
+        )
+        params = {str(i): ones(2 + i) for i in range(leaves)}
+        code = get_code(f, params, torch.zeros((), dtype=torch.float64))
+        return "".join(code).count(function)
+
+    assert times(1) == times(3) > 0
 
 
 # Donated memory, and transforms

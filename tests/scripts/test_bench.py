@@ -14,6 +14,9 @@ from torch import Tensor
 import bench
 import cli
 import figures
+from classifier.networks import CNN, MLP
+from classifier.networks import Network as DigitsNetwork
+from racing import digits_contestants
 from racing.contestants import (
     COMPILED_MODEL,
     CONTESTANTS,
@@ -28,12 +31,13 @@ from racing.contestants import (
 )
 from racing.race import Entry, compare, contest, rows, start
 from racing.section import Section
-from racing.sections import growth, memory, seeds, threads
+from racing.sections import digits_seeds, growth, memory, per_sample, seeds, threads
 from report.contestant import Contestant, Whose
 from report.experiment import NETWORKS, Network
 
 COMPILED = {COMPILED_MODEL, CORE_COMPILED_ALL, CORE_COMPILED_EPOCH, CORE_COMPILED_STEP}
 SLOW = COMPILED | {JAX_ALL, JAX_EPOCH, TORCH_FUNC}  # to compile
+DIGITS_NETWORKS = (MLP, CNN)
 EAGER = [c for c in CONTESTANTS if c not in SLOW]
 
 
@@ -60,6 +64,38 @@ def test_who_is_measured_for_memory_trains_as_pytorch_does(
         return [step(*batch) for _ in range(3)]
 
     assert losses(contestant) == losses(memory.PYTORCH)
+
+
+@pytest.mark.parametrize("network", DIGITS_NETWORKS, ids=str)
+@pytest.mark.parametrize("contestant", digits_contestants.QUICK[1:], ids=lambda c: c.name)
+def test_a_contestant_trains_on_digits_as_pytorch_does(
+    network: DigitsNetwork, contestant: Contestant
+) -> None:
+    theirs, ours = (
+        start(digits_contestants.on_digits(c, network))()
+        for c in (digits_contestants.PYTORCH, contestant)
+    )
+    right, what = compare(ours, theirs, contestant.exact)
+    assert right, what
+
+
+@pytest.mark.parametrize("contestant", digits_seeds.EAGER, ids=lambda c: c.name)
+def test_seeds_of_digits_train_side_by_side_as_one_by_one(
+    contestant: Contestant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(digits_seeds, "SEEDS", 2)
+    theirs, ours = (start(c)() for c in (digits_seeds.PYTORCH, contestant))
+    right, what = compare(ours, theirs, contestant.exact)
+    assert right, what
+
+
+@pytest.mark.parametrize("network", DIGITS_NETWORKS, ids=str)
+def test_gradients_of_each_sample_are_those_of_torch_func(network: DigitsNetwork) -> None:
+    theirs, ours = (
+        start(per_sample.on_digits(c, network))() for c in (per_sample.FUNC, per_sample.CORE)
+    )
+    right, what = compare(ours, theirs, exact=False)
+    assert right, what
 
 
 def test_large_networks_train_as_pytorch_does(monkeypatch: pytest.MonkeyPatch) -> None:
