@@ -264,8 +264,13 @@ def _translated(program: ExportedProgram, takes: Named) -> "ir.Model":
     def truediv(a: Any, b: Any) -> Any:
         return op.Div(*(op.Cast(c, to=ir.DataType.DOUBLE) for c in (a, b)))
 
-    def log_sigmoid(x: Any) -> Any:  # torch's own, Log(Sigmoid(x)), is −∞ from −89 down
+    # torch's own, Log(Sigmoid(x)), is −∞ from −89 down
+    def log_sigmoid(x: Any) -> Any:
         return op.Neg(op.Softplus(op.Neg(x)))
+
+    def log_sigmoid_in_double(x: Any) -> Any:  # for which ONNX Runtime has no Softplus
+        tail = op.Log(op.Add(op.Exp(op.Neg(op.Abs(x))), op.CastLike(1.0, x)))
+        return op.Neg(op.Add(op.Relu(op.Neg(x)), tail))
 
     table: dict[Any, Any] = {
         torch.ops.aten.addcmul.default: addcmul,
@@ -276,6 +281,7 @@ def _translated(program: ExportedProgram, takes: Named) -> "ir.Model":
         _floating_dtype(takes.values()) == torch.float64
     ):  # torch's own divides sizes in single precision
         table[operator.truediv] = truediv
+        table[torch.ops.aten.log_sigmoid.default] = log_sigmoid_in_double
 
     _choose_by_product(program)
     log = logging.getLogger("torch.onnx")

@@ -46,6 +46,10 @@ class LayerModule(Module):
     def _bound(self) -> Bound:
         return Bound(self._called(), self._layer, self._params, self._grads)
 
+    @cached_property
+    def _is_ours(self) -> bool:
+        return self._bound.is_ours
+
     def forward(self, x: Tensor) -> Tensor:
         """The layer's output for x.
 

@@ -43,6 +43,11 @@ class Module:
         """What a Sequential takes, if the way there and back is the library's."""
         return None
 
+    @cached_property
+    def _is_ours(self) -> bool:
+        """Whether the library has written all that it does: somebody else's may want autograd."""
+        return False
+
     @property
     def _has_own_way(self) -> bool:
         """Whether a subclass has a forward or backward of its own."""

@@ -51,8 +51,8 @@ class Sequential(Module):
         """
         bounds: dict[str, Bound] = {}
         for k, module in self._modules.items():
-            bound = None if module._has_own_way else module._bound
-            if not bound or not bound.is_ours or bound.draws:
+            bound = module._bound
+            if not self._is_ours or not bound or bound.draws:
                 return None
             bounds[k] = bound
         return Bound(
@@ -61,6 +61,10 @@ class Sequential(Module):
             {k: b.params for k, b in bounds.items()},
             {k: b.grads for k, b in bounds.items()},
         )
+
+    @cached_property
+    def _is_ours(self) -> bool:
+        return all(not m._has_own_way and m._is_ours for m in self._modules.values())
 
     def forward(self, x: Any) -> Any:
         """Through the modules in order."""
@@ -78,7 +82,7 @@ class Sequential(Module):
             ValueError: A cotangent has another shape than the output it belongs to.
             TypeError: It has another dtype.
         """
-        if not self._bound or torch.is_inference_mode_enabled():
+        if not self._is_ours or torch.is_inference_mode_enabled():
             return self._go_back(gy)
         with torch.inference_mode():  # a tenth of a step faster
             gx = self._go_back(gy)
