@@ -42,7 +42,7 @@ X, T = rand(7, 3), rand(7, 2)
 
 
 @pytest.mark.parametrize("name", LAYERS)
-@settings(max_examples=20)  # each is recorded, which takes its time
+@settings(max_examples=8)  # each is recorded, which takes its time
 @given(rng=st.randoms(use_true_random=False))
 def test_trains_as_step_does_to_the_bit_and_without_it(name: str, rng: Random) -> None:
     d, inference = Draw(rng), rng.random() < 0.5
