@@ -109,9 +109,9 @@ def channels_last(*tensors: Tensor) -> bool:
 def _has_channels_last(x: Tensor) -> bool:
     if x.dim() != 4:
         return False
-    strides, least = x.stride(), 0
+    strides, least = x.stride(), 1
     for d in (1, 3, 2, 0):
-        if x.shape[d] == 0 or strides[d] < max(least, d == 1) or (d == 0 and least == strides[1]):
+        if x.shape[d] == 0 or strides[d] < least or (d == 0 and least == strides[1]):
             return False
         least = strides[d] * x.shape[d]
     return True

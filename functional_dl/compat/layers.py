@@ -177,7 +177,7 @@ class Dropout(LayerModule):
         self.p = p
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}(p={self.p})"
+        return f"{type(self).__name__}(p={self.p}, inplace=False)"
 
 
 class Flatten(LayerModule):

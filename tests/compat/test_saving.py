@@ -221,12 +221,30 @@ Sequential(
   (2): Sequential()
 )"""
     )
-    assert repr(Linear(3, 2, bias=False)) == repr(nn.Linear(3, 2, bias=False))
     layer = fdl.sequential(fdl.linear(2, 3), fdl.relu())
     assert repr(LayerModule(layer)) == f"LayerModule({layer!r})"
     assert repr(MSE()) == "MSE()"
     assert repr(compat.CrossEntropyLoss()) == repr(nn.CrossEntropyLoss())
     assert repr(compat.LossModule(fdl.huber(2.0))) == "LossModule(huber(2.0))"
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda m: m.Conv2d(1, 4, 3),
+        lambda m: m.Conv2d(2, 3, 5, 2, 1, bias=False),
+        lambda m: m.Dropout(0.25),
+        lambda m: m.Flatten(),
+        lambda m: m.GELU("tanh"),
+        lambda m: m.LeakyReLU(0.2),
+        lambda m: m.Linear(3, 2, bias=False),
+        lambda m: m.MaxPool2d(2),
+        lambda m: m.SiLU(),
+        lambda m: m.Tanh(),
+    ],
+)
+def test_each_layer_is_printed_as_pytorchs(make: Callable[[Any], Any]) -> None:
+    assert repr(make(compat)) == repr(make(nn))
 
 
 def test_a_sequential_has_a_length_indices_and_an_order() -> None:

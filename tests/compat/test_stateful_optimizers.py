@@ -75,6 +75,12 @@ def test_any_optimizer_of_the_core_is_taken() -> None:
     assert all(map(same_bits, params, new.values()))
 
 
+def test_complex_parameters_are_taken_where_nothing_is_remembered() -> None:
+    p, g = torch.tensor([1 + 2j]), torch.tensor([2 - 2j])
+    compat.SGD([p], [g], lr=0.5).step()
+    assert torch.equal(p, torch.tensor([0 + 3j]))
+
+
 def test_a_parameter_that_comes_twice_is_changed_once() -> None:
     p, g = torch.ones(2), torch.ones(2)
     compat.Adam([p, p], [g, g], lr=0.5).step()

@@ -190,7 +190,6 @@ def test_a_module_draws_in_training_alone() -> None:
         assert same_bits(outputs[0], outputs[1].detach())
     ours[1].eval()
     assert (ours[1].training, ours[2].training) == (False, True)
-    assert repr(ours[1]) == "Dropout(p=0.5)"
 
 
 class TestTraced:

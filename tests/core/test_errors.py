@@ -495,6 +495,17 @@ BAD = [
         "sequential: expected layer 1 to be a Lay",
     ),
     (
+        lambda: fdl.residual(fdl.relu(), print),
+        T,
+        "residual: expected layer 1 to be a Layer, got <built-in",
+    ),
+    (
+        lambda: fdl.parallel(print),
+        T,
+        "parallel: expected layer 0 to be a Layer, got <built-in",
+    ),
+    (lambda: fdl.parallel(), V, "parallel: expected at least one layer, got none"),
+    (
         lambda: compat.Sequential(compat.ReLU),
         T,
         "Sequential: expected module 0 to be a Module, got <",

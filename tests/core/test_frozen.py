@@ -142,10 +142,13 @@ def test_initialized_draws_anew_after_the_layers_own_draws() -> None:
 @pytest.mark.parametrize(
     ("what", "message"),
     [
-        (lambda: fdl.frozen(torch.nn.Linear(1, 1), {}), "frozen: expected f to be a Layer"),
+        (lambda: fdl.frozen(torch.nn.Linear(1, 1), {}), "frozen: expected f to be a Layer, got L"),
         (lambda: fdl.frozen(BACKBONE, None), "frozen: expected params to be a dict, got None"),
-        (lambda: fdl.initialized(print, print), "initialized: expected f to be a Layer"),
-        (lambda: fdl.initialized(BACKBONE, 1), "initialized: expected draw to be a function of"),
+        (lambda: fdl.initialized(print, print), "initialized: expected f to be a Layer, got <"),
+        (
+            lambda: fdl.initialized(BACKBONE, 1),
+            "initialized: expected draw to be a function of params and a generator, got 1$",
+        ),
     ],
 )
 def test_what_is_no_layer_no_params_or_no_function_is_refused(what: Any, message: str) -> None:

@@ -214,6 +214,58 @@ def test_a_layer_that_gives_no_cotangent_is_refused() -> None:
         pullback(T)
 
 
+@pytest.mark.parametrize(
+    ("way_back", "error", "got"),
+    [
+        (lambda gy: gy[:1], ValueError, r"a float32 tensor of shape \(1, 3\)"),
+        (lambda gy: gy.double(), TypeError, r"a float64 tensor of shape \(5, 3\)"),
+        (lambda gy: None, TypeError, "None"),
+    ],
+    ids=["of another shape", "of another dtype", "none"],
+)
+@pytest.mark.parametrize("first", [True, False])
+def test_a_branch_that_gives_another_cotangent_than_its_input_is_refused(
+    way_back: Callable[[Tensor], Tensor], error: type[Exception], got: str, first: bool
+) -> None:
+    layers = (elementwise(torch.sin, way_back), fdl.tanh())
+    model = fdl.parallel(*layers if first else reversed(layers))
+    _, pullback = model.vjp(model.init(), X)
+    said = r"the cotangent from layer {} to be a float32 tensor of shape \(5, 3\), got "
+    with pytest.raises(error, match=f"^parallel: expected {said.format(1 - first)}{got}"):
+        pullback(X)
+    assert pullback(X, wrt_input=False) == ({"0": {}, "1": {}}, None)
+
+
+# Outputs that would broadcast
+
+
+@pytest.mark.parametrize("features", [1, 2])
+@pytest.mark.parametrize(
+    ("model", "said"),
+    [
+        (lambda f: fdl.residual(f), r"residual: expected y of its layers to be .*\(5, 3\)"),
+        (
+            lambda f: fdl.parallel(fdl.relu(), f),
+            r"parallel: expected y of layer 1 to be .*\(5, 3\)",
+        ),
+    ],
+)
+def test_outputs_of_another_shape_are_not_added(
+    model: Callable[[fdl.Layer], fdl.Layer], said: str, features: int
+) -> None:
+    f = model(fdl.linear(3, features))
+    for call in (f.apply, f.vjp):
+        with pytest.raises(ValueError, match=rf"^{said}, got .*\(5, {features}\)"):
+            call(f.init(), X)
+
+
+def test_outputs_of_another_dtype_are_not_added() -> None:
+    promoted = fdl.relu()._replace(apply=lambda _, x: x.double())
+    said = r"^parallel: expected y of layer 1 to be a float32 .*\(5, 3\), got a float64"
+    with pytest.raises(TypeError, match=said):
+        fdl.parallel(fdl.relu(), promoted).apply({"0": {}, "1": {}}, X)
+
+
 # What `layer` refuses
 
 
