@@ -5,6 +5,7 @@ how the networks learn and what they confuse. With --checkpoint, the functional 
 one of them, and whatever kills it, the next call goes on to the same bits.
 """
 
+from functools import partial
 from pathlib import Path
 
 import cli
@@ -12,7 +13,7 @@ import figures
 from classifier import checkpoint, figure, tables
 from classifier.data import split
 from classifier.networks import CNN, MLP, NETWORKS, Network
-from classifier.runs import run_all
+from classifier.runs import accuracy, run_all
 from classifier.trainers import CONTESTANTS
 
 
@@ -55,8 +56,7 @@ def train_on(network: Network, epochs: int, seed: int, file: Path) -> None:
         params, losses = checkpoint.train(network, training, epochs, seed, file)
     except (OSError, ValueError) as error:
         raise SystemExit(str(error)) from error
-    told = network.core().apply(params, test.images).argmax(1)
-    right = (told == test.labels).double().mean().item()
+    right = accuracy(partial(network.core().apply, params), test)
     print(f"{network}: last loss {losses[-1].item():.4f}, accuracy {right:.3f}; all is in {file}.")
 
 

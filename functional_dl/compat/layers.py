@@ -111,11 +111,8 @@ class LayerModule(Module):
         return f"LayerModule({self._layer})" if type(self) is LayerModule else super().__repr__()
 
 
-class Linear(LayerModule):
-    """Y = X Wᵀ + b, with the parameters [W, b] or [W]: `functional_dl.linear`."""
-
-    def __init__(self, in_features: int, out_features: int, bias: bool = True) -> None:
-        super().__init__(_made(self, fdl.linear, in_features, out_features, bias))
+class _Weighted(LayerModule):
+    """A module with a weight and perhaps a bias."""
 
     @property
     def weight(self) -> Tensor:
@@ -127,13 +124,20 @@ class Linear(LayerModule):
         """b, if there is one."""
         return self._params.get("bias")
 
+
+class Linear(_Weighted):
+    """Y = X Wᵀ + b, with the parameters [W, b] or [W]: `functional_dl.linear`."""
+
+    def __init__(self, in_features: int, out_features: int, bias: bool = True) -> None:
+        super().__init__(_made(self, fdl.linear, in_features, out_features, bias))
+
     def __repr__(self) -> str:
         out_features, in_features = self.weight.shape
         bias = self.bias is not None
         return f"{type(self).__name__}({in_features=}, {out_features=}, {bias=})"
 
 
-class Conv2d(LayerModule):
+class Conv2d(_Weighted):
     """The convolution of images, with the parameters [W, b] or [W]: `functional_dl.conv2d`."""
 
     def __init__(
@@ -148,16 +152,6 @@ class Conv2d(LayerModule):
         args = in_channels, out_channels, kernel_size, padding, stride, bias
         super().__init__(_made(self, fdl.conv2d, *args))
         self.stride, self.padding = stride, padding
-
-    @property
-    def weight(self) -> Tensor:
-        """W."""
-        return self._params["weight"]
-
-    @property
-    def bias(self) -> Tensor | None:
-        """b, if there is one."""
-        return self._params.get("bias")
 
     def __repr__(self) -> str:
         out_channels, in_channels, *kernel_size = self.weight.shape
