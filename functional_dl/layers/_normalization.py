@@ -8,6 +8,7 @@ from torch import Tensor
 
 from functional_dl._errors import check_sizes
 from functional_dl._guard import Maths, layer
+from functional_dl._numerics import at_least_single
 from functional_dl.contract import Cotangents, Generator, Params, Pullback
 
 
@@ -45,19 +46,21 @@ def rms_norm(features: int, eps: float = 1e-5) -> Maths:
     _check_eps("rms_norm", eps)
 
     def vjp(params: Params, x: Float[Tensor, "*N D"]) -> tuple[Float[Tensor, "*N D"], Pullback]:
-        w = params["weight"].expand_as(x)
+        dtype, w = x.dtype, at_least_single(params["weight"]).expand_as(x)
+        x = at_least_single(x)
         r = x.square().mean(-1, keepdim=True).add_(eps).rsqrt_()
         n = x * r
 
         def pullback(gy: Float[Tensor, "*N D"], *, wrt_input: bool = True) -> Cotangents:
-            grads = {"weight": (gy * n).sum_to_size(features)}
+            gy = at_least_single(gy)
+            grads = {"weight": (gy * n).sum_to_size(features).to(dtype)}
             if not wrt_input:
                 return grads, None
             gn = gy * w
             gv = (gn * x).sum(-1, keepdim=True) * -0.5 * r.pow(3)
-            return grads, (gn * r).addcmul_(x, gv / features * 2)
+            return grads, (gn * r + x * (gv / features * 2)).to(dtype)
 
-        return n * w, pullback
+        return (n * w).to(dtype), pullback
 
     takes = lambda shape: shape[-1:] == (features,), f"(..., {features})"
     return Maths(vjp, {"weight": (features,)}, _one_and_zero, takes=takes)
@@ -99,20 +102,21 @@ def layer_norm(features: int, eps: float = 1e-5, bias: bool = True) -> Maths:
     _check_eps("layer_norm", eps)
 
     def vjp(params: Params, x: Float[Tensor, "*N D"]) -> tuple[Float[Tensor, "*N D"], Pullback]:
-        w, b = params["weight"], params.get("bias")
+        dtype, w, b = x.dtype, params["weight"], params.get("bias")
         y, mean, r = torch.native_layer_norm(x, [features], w, b, eps)
 
         def pullback(gy: Float[Tensor, "*N D"], *, wrt_input: bool = True) -> Cotangents:
-            n = (x - mean) * r
-            gn_n = gy * n
-            grads = {"weight": gn_n.sum_to_size(features)}
+            gy, n = at_least_single(gy), (at_least_single(x) - mean) * r
+            gy_n = gy * n
+            grads = {"weight": gy_n.sum_to_size(features).to(dtype)}
             if bias:
-                grads["bias"] = gy.sum_to_size(features).clone()
+                grads["bias"] = gy.sum_to_size(features).to(dtype, copy=True)
             if not wrt_input:
                 return grads, None
-            gn = gy * w
-            along = (gn * n).mean(-1, keepdim=True)
-            return grads, (gn - gn.mean(-1, keepdim=True) - n * along) * r
+            each = at_least_single(w) / features  # a product with it is a mean over features of ∇N
+            constant, along = gy @ each, gy_n @ each
+            gx = gy * w - constant.unsqueeze(-1) - n * along.unsqueeze(-1)
+            return grads, (gx * r).to(dtype)
 
         return y, pullback
 
