@@ -45,7 +45,8 @@ def sequential(*layers: Layer) -> Maths:
         links: list[tuple[str, Pullback, Any, bool]] = []
         some = False  # whether a layer before has params
         for k, f in chain.items():
-            p, shape = params[k], x.shape
+            p = params[k]
+            shape: Any = x.shape
             x, pullback_of_f = f(p, x, generator) if k in drawing else f(p, x)
             if x.dtype is not dtype:
                 if dtype.is_floating_point:
