@@ -66,7 +66,7 @@ def sequential(*layers: Layer) -> Maths:
                     return grads, None  # nothing before needs it
                 if gx is None or gx.shape != shape or gx.dtype is not dtype:
                     from_layer = f"the cotangent from layer {k}"
-                    raise not_like("sequential", from_layer, gx, dtype, shape)
+                    raise not_like("sequential", from_layer, gx, dtype, shape or ())
             return grads, gx if wrt_input else None
 
         return x, pullback
