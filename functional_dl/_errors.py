@@ -42,6 +42,13 @@ def in_autocast(x: object) -> bool:
     return torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device)
 
 
+def unpromoted(p: Tensor, x: Tensor) -> Tensor:
+    """p, where a sum or a product with x could hide that it is of another dtype; `_guard` says."""
+    if p.dtype is not x.dtype:
+        raise TypeError
+    return p
+
+
 def not_a(name: str, what: str, value: object, kind: str) -> TypeError:
     """For what must be of another kind altogether."""
     return TypeError(f"{name}: expected {what} to be {kind}, got {_describe(value)}")

@@ -282,7 +282,7 @@ class _LayerCall(Call):
         if not isinstance(params, dict) or params.keys() != self.shapes.keys():
             raise not_keyed(name, "params", params, self.shapes)
         if not isinstance(x, Tensor):
-            raise not_floating(name, "x", x)
+            raise (not_floating if True in self.floating else _not_whole)(name, "x", x)
         maths = self.maths.vjp
         if self.layers:
 
@@ -307,7 +307,7 @@ class _LayerCall(Call):
         takes, below = self.maths.takes, self.maths.below
         if below:
             if x.dtype not in (torch.int64, torch.int32):
-                raise not_a(name, "x", x, "a tensor of int64 or int32")
+                raise _not_whole(name, "x", x)
             if x.numel() and (x.amin() < 0 or x.amax() >= below):
                 got = f"got numbers from {x.amin()} to {x.amax()}"
                 raise ValueError(f"{name}: expected x from 0 to {below - 1}, {got}")
@@ -359,6 +359,10 @@ class _LossOfClassesCall(_LossCall):
                 what = f"targets from 0 to {classes - 1}, got: {error}"
                 raise ValueError(f"{self.name}: expected {what}") from error
             raise
+
+
+def _not_whole(name: str, what: str, x: object) -> TypeError:
+    return not_a(name, what, x, "a tensor of int64 or int32")
 
 
 def _floating(f: Layer | None) -> tuple[bool, ...]:

@@ -306,9 +306,10 @@ def matrices(x: Tensor, parts: int, heads: int) -> tuple[Tensor, ...]:
 
 def rows(parts: Sequence[Tensor], shape: Sequence[int]) -> Tensor:
     """The way back of `matrices`, to an X of this shape."""
-    *n, t, _ = shape
+    *n, t, features = shape
     d = parts[0].shape[-1]
-    apart = [p.reshape(math.prod(n), -1, t, d).transpose(1, 2) for p in parts]
+    heads = features // (len(parts) * d)
+    apart = [p.reshape(math.prod(n), heads, t, d).transpose(1, 2) for p in parts]
     return torch.stack(apart, 2).reshape(shape)
 
 

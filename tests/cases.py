@@ -22,6 +22,7 @@ from functional_dl import compat
 from functional_dl._numerics import BITS
 
 DTYPES = (torch.float32, torch.float64, torch.bfloat16, torch.float16)
+FULL = DTYPES[:2]
 SIZES = (0, 1, 1, 2, 3, 5, 8, 17, 33, 64)
 SPECIAL = (0.0, -0.0, float("inf"), float("-inf"), float("nan"), 1e-7, -1e-42, 5e-324)
 
@@ -172,9 +173,11 @@ def trained(rng: Random, x: Tensor, names: Iterable[str]) -> list[str]:
     """The params that PyTorch's twin trains; the others are frozen.
 
     All, if x has three dimensions or more and isn't contiguous: there, PyTorch takes another
-    product for a frozen weight than for one that is trained.
+    product for a frozen weight than for one that is trained. All, too, if x holds whole numbers,
+    which have no gradient themselves.
     """
-    frozen = 0 if x.dim() > 2 and not x.is_contiguous() else rng.choice((0, 0.3, 1))
+    whole = not x.is_floating_point()
+    frozen = 0 if whole or (x.dim() > 2 and not x.is_contiguous()) else rng.choice((0, 0.3, 1))
     return [name for name in names if rng.random() >= frozen]
 
 
@@ -185,17 +188,24 @@ def by_autograd(
     x: Tensor,
     gy_of: Callable[[Tensor], Tensor],
 ) -> tuple[Tensor, dict[str, Tensor]]:
-    """The cotangent, and PyTorch's value, gradient of x and gradients of the params so named."""
+    """The cotangent, and PyTorch's value, gradient of x and gradients of the params so named.
+
+    There is no gradient of an x of whole numbers.
+    """
     flat = fdl.to_state_dict(params)
+    leaves = {name: flat[name] for name in names}
+    if x.is_floating_point():
+        leaves = {"gx": x, **leaves}
 
-    def f(x: Tensor, *leaves: Tensor) -> Tensor:
-        return functional_call(module, flat | dict(zip(names, leaves, strict=True)), (x,))
+    def f(*given: Tensor) -> Tensor:
+        of = dict(zip(leaves, given, strict=True))
+        at = of.pop("gx", x)
+        return functional_call(module, flat | of, (at,))
 
-    y, pullback = autograd(f, x, *(flat[name] for name in names))
+    y, pullback = autograd(f, *leaves.values())
     gy = gy_of(y)
-    gx, *grads = pullback(gy)
-    owned = [own(grad, gy) for grad in grads]
-    return gy, {"y": y, "gx": gx, **dict(zip(names, owned, strict=True))}
+    found = dict(zip(leaves, pullback(gy), strict=True))
+    return gy, {"y": y, **{k: g if k == "gx" else own(g, gy) for k, g in found.items()}}
 
 
 def own(grad: Tensor, gy: Tensor) -> Tensor:
@@ -238,6 +248,45 @@ class Parallel(nn.Sequential):
         return first
 
 
+class Positions(nn.Embedding):
+    """X and the vector of each position."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Of sequences."""
+        return x + super().forward(torch.arange(x.shape[-2]))
+
+
+class ReLUSquared(nn.Module):
+    """The square of what ReLU gives."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Of any shape."""
+        return x.relu().square()
+
+
+class Attention(nn.Module):
+    """By PyTorch's function, of queries, keys and values that come side by side."""
+
+    def __init__(self, heads: int, causal: bool) -> None:
+        super().__init__()
+        self.heads, self.causal = heads, causal
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Of sequences."""
+        parts = (p.unflatten(-1, (self.heads, -1)).transpose(-2, -3) for p in x.chunk(3, -1))
+        y = nn.functional.scaled_dot_product_attention(*parts, is_causal=self.causal)
+        return y.transpose(-2, -3).flatten(-2)
+
+
+def self_attention(features: int, heads: int, causal: bool, bias: bool) -> nn.Sequential:
+    """Attention between linear modules."""
+    return nn.Sequential(
+        nn.Linear(features, 3 * features, bias),
+        Attention(heads, causal),
+        nn.Linear(features, features, bias),
+    )
+
+
 @dataclass(frozen=True)
 class LayerCase:
     """A layer.
@@ -253,6 +302,7 @@ class LayerCase:
         unequal: What is tier C: "y", "gx" or names of params.
         dtypes: Where the tier holds.
         finite: Whether it holds for finite numbers only.
+        tokens: Whether x holds whole numbers below the first of the arguments.
     """
 
     ours: Callable[..., fdl.Layer]
@@ -263,6 +313,7 @@ class LayerCase:
     unequal: tuple[str, ...] = ()
     dtypes: Sequence[torch.dtype] = DTYPES
     finite: bool = False
+    tokens: bool = False
 
     def drawn(
         self, d: Draw, make: Callable[..., fdl.Layer] | None = None
@@ -275,7 +326,14 @@ class LayerCase:
         params = layer.init(generator, dtype=d.dtype)
         if not layer.layers:  # through more of them, few special values would leave all NaN
             params = fdl.tree_map(lambda p: d.tensor(*p.shape), params)
-        return layer, self.theirs(*args).eval(), params, d.tensor(*shape)
+        x = d.classes(args[0], *shape) if self.tokens else d.tensor(*shape)
+        return layer, self.theirs(*args).eval(), params, x
+
+    @property
+    def stands_anywhere(self) -> bool:
+        """Whether it may be part of any network whose bits are PyTorch's."""
+        everywhere = self.shape in (any_shape, features)
+        return everywhere and self.tier != "C" and not self.finite
 
     def triples(self, rng: Random, make: Callable[..., fdl.Layer] | None = None) -> Triples:
         """The value and all gradients, where the layer may be what `make` makes in its place."""
@@ -291,9 +349,9 @@ class LayerCase:
             gy = copied(gy)
             y, pullback = layer.vjp(params, x, *generator)
             grads, gx = pullback(gy)
-            assert gx is not None
+            assert (gx is None) == self.tokens
             without = pullback(gy, wrt_input=False)[0]
-            ours = {"y": y, "gx": gx, **fdl.to_state_dict(grads)}
+            ours: dict[str, Any] = {"y": y, "gx": gx, **fdl.to_state_dict(grads)}
             for name in theirs:
                 if name not in self.unequal:
                     yield name, ours[name], theirs[name]
@@ -311,7 +369,7 @@ class LayerCase:
         _, exact = by_autograd(module, doubles[0], names, doubles[1], lambda _: doubles[2])
         y, pullback = layer.vjp(params, x)
         grads, gx = pullback(gy)
-        ours = {"y": y, "gx": gx, **fdl.to_state_dict(grads)}
+        ours: dict[str, Any] = {"y": y, "gx": gx, **fdl.to_state_dict(grads)}
         for name in self.unequal:
             if name in ours:  # there may be no bias
                 yield name, ours[name], theirs[name], exact[name]
@@ -539,17 +597,58 @@ def max_pool2d_args(d: Draw, shape: Sequence[int]) -> tuple[int]:
     return (d.rng.randint(1, min(*shape[-2:], 4)),)
 
 
+def sequences(d: Draw) -> list[int]:
+    """For layers that take sequences, of few positions."""
+    return [*d.batch()[:2], d.rng.randint(1, 9), d.size()]
+
+
+def places(d: Draw) -> list[int]:
+    """For layers that take whole numbers, of any shape."""
+    return d.shape()[-2:]
+
+
+def embedding_args(d: Draw, shape: Sequence[int]) -> tuple[int, int]:
+    """Few tokens, which come again, or many."""
+    return d.size(), d.size()
+
+
+def positions_args(d: Draw, shape: Sequence[int]) -> tuple[int, int]:
+    """As many positions as come, or more."""
+    return shape[-2] + d.rng.choice((0, 0, 1, 4)), shape[-1]
+
+
+def rms_norm_args(d: Draw, shape: Sequence[int]) -> tuple[Any, ...]:
+    """With an ε that counts or doesn't, or none."""
+    return shape[-1], d.rng.choice((1e-5, 1e-5, 0.0, 0.5))
+
+
+def layer_norm_args(d: Draw, shape: Sequence[int]) -> tuple[Any, ...]:
+    """With a bias or without."""
+    return shape[-1], d.rng.choice((1e-5, 1e-3, 0.5)), d.rng.random() < 0.7
+
+
+def heads_of(d: Draw) -> list[int]:
+    """For attention, of up to 4 heads."""
+    return [*d.batch()[:1], d.rng.randint(1, 9), 3 * d.rng.randint(1, 4) * d.rng.randint(1, 5)]
+
+
+def attention_args(d: Draw, shape: Sequence[int]) -> tuple[int, bool]:
+    """As many heads as there may be, or fewer."""
+    fit = [heads for heads in range(1, 5) if shape[-1] % (3 * heads) == 0]
+    return d.rng.choice(fit), d.rng.random() < 0.6
+
+
+def self_attention_args(d: Draw, shape: Sequence[int]) -> tuple[Any, ...]:
+    """With biases or without."""
+    fit = [heads for heads in range(1, 5) if shape[-1] % heads == 0]
+    return shape[-1], d.rng.choice(fit), d.rng.random() < 0.6, d.rng.random() < 0.7
+
+
 def network_args(d: Draw, shape: Sequence[int], depth: int = 0) -> Network:
     """Up to five layers and their arguments, networks among them."""
     network: list[tuple[str, tuple[Any, ...]]] = []
     for _ in range(d.rng.randrange(6)):
-        name = d.rng.choice(
-            [
-                k
-                for k, case in LAYERS.items()
-                if case.shape in (any_shape, features) and case.tier != "C"
-            ]
-        )
+        name = d.rng.choice([k for k, case in LAYERS.items() if case.stands_anywhere])
         if name not in NETWORKS:
             args = LAYERS[name].args(d, shape)
         elif depth < 2:
@@ -713,6 +812,31 @@ LAYERS = {
     ),
     "max_pool2d": LayerCase(fdl.max_pool2d, nn.MaxPool2d, max_pool2d_args, images, finite=True),
     "dropout": LayerCase(fdl.dropout, nn.Dropout, a_probability),
+    "relu_squared": LayerCase(fdl.relu_squared, ReLUSquared, finite=True),
+    "embedding": LayerCase(
+        *(fdl.embedding, nn.Embedding, embedding_args, places), tokens=True, dtypes=FULL
+    ),
+    "positions": LayerCase(fdl.positions, Positions, positions_args, sequences),
+    "rms_norm": LayerCase(fdl.rms_norm, nn.RMSNorm, rms_norm_args, features),
+    "layer_norm": LayerCase(
+        fdl.layer_norm,
+        lambda features, eps, bias: nn.LayerNorm(features, eps, bias=bias),
+        *(layer_norm_args, features),
+        tier="C",
+        unequal=("gx", "weight", "bias"),
+    ),
+    "attention": LayerCase(
+        *(fdl.attention, Attention, attention_args, heads_of),
+        tier="C",
+        unequal=("y", "gx"),
+        finite=True,
+    ),
+    "self_attention": LayerCase(
+        *(fdl.self_attention, self_attention, self_attention_args, sequences),
+        tier="C",
+        unequal=("y", "gx", "0.weight", "0.bias", "2.weight", "2.bias"),
+        finite=True,
+    ),
     "sequential": network(fdl.sequential, nn.Sequential, network_args),
     "residual": network(fdl.residual, Residual, residual_args),
     "parallel": network(fdl.parallel, Parallel, parallel_args),
@@ -763,9 +887,8 @@ def step_of_network(rng: Random) -> Triples:
     def module(name: str, args: Any) -> compat.Module:
         if name == "sequential":
             return compat.Sequential(*(module(*each) for each in args))
-        if name in NETWORKS:
-            return compat.LayerModule(LAYERS[name].ours(*args))
-        return getattr(compat, LAYERS[name].theirs.__name__)(*args)
+        own = getattr(compat, LAYERS[name].theirs.__name__, None)
+        return own(*args) if own else compat.LayerModule(LAYERS[name].ours(*args))
 
     with default_dtype(d.dtype):
         torch.manual_seed(seed)

@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float, Integer
 from torch import Tensor
 
-from functional_dl._errors import check_sizes
+from functional_dl._errors import check_sizes, unpromoted
 from functional_dl._guard import Maths, layer
 from functional_dl.contract import Cotangents, Generator, Params, Pullback
 
@@ -83,11 +83,13 @@ def positions(length: int, features: int) -> Maths:
         t = x.shape[-2]
 
         def pullback(gy: Float[Tensor, "*N T D"], *, wrt_input: bool = True) -> Cotangents:
-            each = gy.sum_to_size(t, features)
+            each = gy.new_zeros(t, features) + gy.sum_to_size(t, features)  # so that no sum is −0
             grad = torch.constant_pad_nd(each, [0, 0, 0, length - t])
             return {"weight": grad}, gy if wrt_input else None
 
-        return x + params["weight"].narrow(0, 0, t).expand_as(x), pullback
+        # Laid out as what PyTorch's Embedding gives.
+        p = unpromoted(params["weight"], x).narrow(0, 0, t).contiguous()
+        return x + p.expand_as(x), pullback
 
     def takes(shape: torch.Size) -> bool:
         return len(shape) > 1 and shape[-1] == features and shape[-2] <= length

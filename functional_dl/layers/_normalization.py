@@ -6,9 +6,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from functional_dl._errors import check_sizes
+from functional_dl._errors import check_sizes, unpromoted
 from functional_dl._guard import Maths, layer
-from functional_dl._numerics import at_least_single
+from functional_dl._numerics import at_least_single, channels_last, in_order
 from functional_dl.contract import Cotangents, Generator, Params, Pullback
 
 
@@ -46,8 +46,8 @@ def rms_norm(features: int, eps: float = 1e-5) -> Maths:
     _check_eps("rms_norm", eps)
 
     def vjp(params: Params, x: Float[Tensor, "*N D"]) -> tuple[Float[Tensor, "*N D"], Pullback]:
-        dtype, w = x.dtype, at_least_single(params["weight"]).expand_as(x)
-        x = at_least_single(x)
+        dtype, w = x.dtype, at_least_single(unpromoted(params["weight"], x)).expand_as(x)
+        last, x = channels_last(x), at_least_single(x)
         r = x.square().mean(-1, keepdim=True).add_(eps).rsqrt_()
         n = x * r
 
@@ -60,7 +60,7 @@ def rms_norm(features: int, eps: float = 1e-5) -> Maths:
             gv = (gn * x).sum(-1, keepdim=True) * -0.5 * r.pow(3)
             return grads, (gn * r + x * (gv / features * 2)).to(dtype)
 
-        return (n * w).to(dtype), pullback
+        return in_order((n * w).to(dtype), last), pullback  # laid out as PyTorch's is
 
     takes = lambda shape: shape[-1:] == (features,), f"(..., {features})"
     return Maths(vjp, {"weight": (features,)}, _one_and_zero, takes=takes)
@@ -102,7 +102,7 @@ def layer_norm(features: int, eps: float = 1e-5, bias: bool = True) -> Maths:
     _check_eps("layer_norm", eps)
 
     def vjp(params: Params, x: Float[Tensor, "*N D"]) -> tuple[Float[Tensor, "*N D"], Pullback]:
-        dtype, w, b = x.dtype, params["weight"], params.get("bias")
+        dtype, w, b = x.dtype, unpromoted(params["weight"], x), params.get("bias")
         y, mean, r = torch.native_layer_norm(x, [features], w, b, eps)
 
         def pullback(gy: Float[Tensor, "*N D"], *, wrt_input: bool = True) -> Cotangents:

@@ -751,6 +751,7 @@ def drawn(request: pytest.FixtureRequest) -> tuple[str, fdl.Layer, fdl.Params, t
     """A layer, as it is named in errors, with params and an x that it takes."""
     name, seed = request.param
     layer, _, params, x = LAYERS[name].drawn(small(seed, torch.float32))
+    name = repr(layer).partition("(")[0]
     return rf"^(\w+ at [\d.]+|{name}): expected ", layer, params, x
 
 
@@ -781,7 +782,11 @@ def test_every_layer_refuses_leaves_that_are_not_like_declared(drawn: Any) -> No
             (ValueError, leaf[None]),
             (ValueError, leaf[:0]),
             (ValueError, leaf.new_ones(())),
-            (TypeError, leaf.double()),
+            *[  # but where x has no dtype that they should be of
+                (TypeError, leaf.to(dtype))
+                for dtype in (torch.float64, torch.bfloat16)
+                if x.is_floating_point()
+            ],
             (TypeError, leaf.long()),
             (TypeError, leaf.cfloat()),
             (TypeError, None),
@@ -793,11 +798,14 @@ def test_every_layer_refuses_leaves_that_are_not_like_declared(drawn: Any) -> No
                     call(changed, x)
 
 
-def test_every_layer_refuses_an_x_that_is_not_floating(drawn: Any) -> None:
+def test_every_layer_refuses_an_x_that_is_not_floating_or_not_of_whole_numbers(drawn: Any) -> None:
     name, layer, params, x = drawn
-    for wrong in (x.long(), x > 0, x.cfloat(), None, x.tolist(), 1.0):
+    kind, other = "floating tensor", x.long()
+    if not x.is_floating_point():
+        kind, other = "tensor of int64 or int32", x.float()
+    for wrong in (other, x > 0, x.cfloat(), None, x.tolist(), 1.0):
         got = "a .* tensor of shape" if isinstance(wrong, torch.Tensor) else re.escape(repr(wrong))
-        with pytest.raises(TypeError, match=f"{name}x to be a floating tensor, got {got}"):
+        with pytest.raises(TypeError, match=f"{name}x to be a {kind}, got {got}"):
             layer.vjp(params, wrong)
 
 
