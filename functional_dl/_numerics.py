@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 from torch.compiler import is_compiling, is_dynamo_compiling
 
+from functional_dl._errors import unpromoted
 from functional_dl.contract import Generator, Params
 
 BITS = {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
@@ -56,7 +57,7 @@ def affine(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     if bias is None or _is_fused(x, bias):
         return affine(_rows(x), weight, bias).reshape(shape)
     y = affine(_rows(x), weight, None).reshape(shape)
-    return y + bias.to(y.dtype)  # torch.autocast's other dtype is to be seen
+    return y + unpromoted(bias, x).to(y.dtype)  # torch.autocast's other dtype is to be seen
 
 
 def affine_grads(gy: Tensor, x: Tensor, weight: Tensor, bias: Tensor | None) -> dict[str, Tensor]:

@@ -156,6 +156,19 @@ def small(seed: int, dtype: torch.dtype = torch.float64) -> Draw:
     return Draw(Random(seed), dtype, finite=True, batch=(5,), sizes=(1, 2, 3, 4))
 
 
+def beside_linear(name: str, d: Draw) -> tuple[fdl.Layer, nn.Module, fdl.Params, Tensor]:
+    """A layer behind a linear one, or before it if it takes whole numbers; as `LayerCase.drawn`."""
+    layer, module, params, x = LAYERS[name].drawn(d)
+    y = layer.apply(params, x)
+    a = (x if x.is_floating_point() else y).shape[-1]
+    linear = fdl.linear(a, a), nn.Linear(a, a), {"weight": d.tensor(a, a), "bias": d.tensor(a)}
+    pair = [linear, (layer, module, params)]
+    if not x.is_floating_point():
+        pair.reverse()
+    layers, modules, of_each = zip(*pair, strict=True)
+    return fdl.sequential(*layers), nn.Sequential(*modules), dict(zip("01", of_each)), x
+
+
 def copied(t: Tensor) -> Tensor:
     """The tensor as one that is made here, in inference mode if it is on, with the same layout."""
     whole = t.as_strided((t.untyped_storage().nbytes() // t.element_size(),), (1,), 0)
@@ -618,8 +631,8 @@ def positions_args(d: Draw, shape: Sequence[int]) -> tuple[int, int]:
 
 
 def rms_norm_args(d: Draw, shape: Sequence[int]) -> tuple[Any, ...]:
-    """With an ε that counts or doesn't, or none."""
-    return shape[-1], d.rng.choice((1e-5, 1e-5, 0.0, 0.5))
+    """With an ε that counts or doesn't."""
+    return shape[-1], d.rng.choice((1e-5, 1e-5, 1e-3, 0.5))
 
 
 def layer_norm_args(d: Draw, shape: Sequence[int]) -> tuple[Any, ...]:

@@ -18,7 +18,7 @@ from torch import Tensor
 from torch.compiler import is_exporting
 
 import functional_dl as fdl
-from cases import LAYERS, LOSSES, same_trees, small
+from cases import LAYERS, LOSSES, beside_linear, same_trees, small
 from functional_dl.export import export, to_onnx
 
 pytestmark = [pytest.mark.builds, pytest.mark.usefixtures("quick_exports")]
@@ -46,10 +46,7 @@ def test_every_layer_and_its_gradient_are_exported_in_the_largest_precision(
     name: str, tmp_path: Path
 ) -> None:
     d = small(2, torch.float32 if name in SINGLE else torch.float64)
-    layer, _, params, x = LAYERS[name].drawn(d)
-    a = x.shape[-1]
-    model = fdl.sequential(fdl.linear(a, a), layer)  # whose new params tell of the cotangent
-    params = {**model.init(dtype=x.dtype), "1": params}
+    model, _, params, x = beside_linear(name, d)  # whose new params tell of the cotangent
     t, step = d.tensor(*model.apply(params, x).shape), step_of(model)
     file = exported(step, (params, x[:3], t[:3], 0.1), tmp_path)
     lr = torch.tensor(0.1, dtype=d.dtype)

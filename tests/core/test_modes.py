@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 import functional_dl as fdl
-from cases import DTYPES, LAYERS, autograd, default_dtype, same_trees, small
+from cases import DTYPES, LAYERS, autograd, beside_linear, default_dtype, same_trees, small
 from functional_dl import compat
 
 # Other defaults
@@ -38,12 +38,9 @@ def imported_under_other_defaults() -> Generator[None]:
 
 
 def drawn(name: str, dtype: torch.dtype) -> tuple[fdl.Layer, fdl.Params, Tensor, Tensor, Tensor]:
-    """A layer behind a linear one, params, x, a target and a cotangent."""
+    """A layer behind a linear one or before it, params, x, a target and a cotangent."""
     d = small(1, dtype)
-    layer, _, params, x = LAYERS[name].drawn(d)
-    a = x.shape[-1]
-    model = fdl.sequential(fdl.linear(a, a), layer)
-    params = {"0": {"weight": d.tensor(a, a), "bias": d.tensor(a)}, "1": params}
+    model, _, params, x = beside_linear(name, d)
     y = model.apply(params, x)
     return model, params, x, d.tensor(*y.shape), d.tensor(*y.shape)
 
@@ -53,7 +50,7 @@ def all_of(layer: fdl.Layer, params: fdl.Params, x: Tensor, t: Tensor, gy: Tenso
     y, pullback = layer.vjp(params, x)
     f, update = fdl.value_and_grad(layer, fdl.mse()), partial(fdl.sgd, lr=0.1)
     value, grads = f(params, x, t)
-    steps = fdl.scan(lambda p, x: (update(p, f(p, x, t)[1]), value), params, torch.stack([x, -x]))
+    steps = fdl.scan(lambda p, x: (update(p, f(p, x, t)[1]), value), params, torch.stack([x, x.flip(0)]))
     flat = fdl.to_state_dict(params)
     return [
         *(layer.apply(params, x), y, pullback(gy), fdl.mse().vjp(y, t)[1](), value, grads),
@@ -145,7 +142,8 @@ WAYS = {
 @pytest.mark.parametrize("name", LAYERS)
 def test_autocast_changes_nothing_or_is_named_as_what_is_wrong(name: str, way: str) -> None:
     model, *primals = drawn(name, torch.float32)
-    for f, params in ((model, primals[0]), (model.layers["1"], primals[0]["1"])):
+    k = "0" if name == "embedding" else "1"
+    for f, params in ((model, primals[0]), (model.layers[k], primals[0][k])):
         expected = WAYS[way](nullcontext, f, params, *primals[1:])
         said = ""
         try:
