@@ -317,6 +317,17 @@ def scaled_product(a: Tensor, b: Tensor, scale: float) -> Tensor:
     return torch.baddbmm(a.new_zeros(()), a, b, beta=0, alpha=scale)
 
 
+def less_projections(n: Tensor, gy: Tensor, w: Tensor, gy_n: Tensor) -> Tensor:
+    """∇N − mean(∇N) − N ⊙ mean(∇N ⊙ N), of each row, with ∇N = ∇Y ⊙ w, from ∇Y ⊙ N.
+
+    Means are products with w / D. What is off comes first, since a result that `torch.vmap` goes
+    over whenever it goes over an operand can be written in place; a large one takes half the time.
+    """
+    each = w / -w.shape[-1]
+    along, mean = gy_n.matmul(each), gy.matmul(each)
+    return (n * along.unsqueeze(-1)).add_(mean.unsqueeze(-1)).addcmul_(gy, w)
+
+
 def at_least_single(x: Tensor) -> Tensor:
     """X, where it is of half precision in single precision."""
     return x.float() if x.element_size() == 2 else x

@@ -65,10 +65,9 @@ def attention(heads: int, causal: bool = True) -> Maths:
             if not wrt_input:
                 return {}, None
             gy = at_least_single(gy)
-            (delta,) = matrices(gy * y, 1, heads)
-            (gy,) = matrices(gy, 1, heads)
-            delta = delta.sum(-1, keepdim=True)
-            gs = p * torch.baddbmm(delta, gy, v.mT, beta=-1)
+            by_head = (gy * y).unflatten(-1, (heads, -1)).sum(-1, keepdim=True).flatten(-2)
+            (delta,), (gy,) = matrices(by_head, 1, heads), matrices(gy, 1, heads)
+            gs = torch.baddbmm(delta, gy, v.mT, beta=-1).mul_(p)
             gq, gk = scaled_product(gs, k, scale), scaled_product(gs.mT, q, scale)
             return {}, rows([gq, gk, p.mT.bmm(gy)], shape).to(dtype)
 

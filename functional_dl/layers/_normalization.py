@@ -8,7 +8,7 @@ from torch import Tensor
 
 from functional_dl._errors import check_sizes
 from functional_dl._guard import Maths, layer
-from functional_dl._numerics import at_least_single
+from functional_dl._numerics import at_least_single, less_projections
 from functional_dl.contract import Cotangents, Generator, Params, Pullback
 
 
@@ -58,7 +58,7 @@ def rms_norm(features: int, eps: float = 1e-5) -> Maths:
                 return grads, None
             gn = gy * w
             gv = (gn * x).sum(-1, keepdim=True) * -0.5 * r.pow(3)
-            return grads, (gn * r + x * (gv / features * 2)).to(dtype)
+            return grads, (x * (gv / features * 2)).add_(gn * r).to(dtype)
 
         return (n * w).to(dtype), pullback
 
@@ -106,17 +106,14 @@ def layer_norm(features: int, eps: float = 1e-5, bias: bool = True) -> Maths:
         y, mean, r = torch.native_layer_norm(x, [features], w, b, eps)
 
         def pullback(gy: Float[Tensor, "*N D"], *, wrt_input: bool = True) -> Cotangents:
-            gy, n = at_least_single(gy), (at_least_single(x) - mean) * r
+            gy, n = at_least_single(gy), (at_least_single(x) - mean).mul_(r)
             gy_n = gy * n
             grads = {"weight": gy_n.sum_to_size(features).to(dtype)}
             if bias:
                 grads["bias"] = gy.sum_to_size(features).to(dtype, copy=True)
             if not wrt_input:
                 return grads, None
-            each = at_least_single(w) / features  # a product with it is a mean over features of ∇N
-            constant, along = gy @ each, gy_n @ each
-            gx = gy * w - constant.unsqueeze(-1) - n * along.unsqueeze(-1)
-            return grads, (gx * r).to(dtype)
+            return grads, less_projections(n, gy, at_least_single(w), gy_n).mul_(r).to(dtype)
 
         return y, pullback
 
