@@ -397,20 +397,20 @@ def minus_multiple(lr: float | Tensor, donate: bool) -> Callable[[Tensor, Tensor
     return into
 
 
-def minus_ratio(size: float | Tensor, write: Writer) -> Callable[[Tensor, Tensor, Tensor], Tensor]:
-    """(p, a, b) ↦ p − size · a / b, which may take the memory of b.
+def minus_ratio(size: float | Tensor, write: Writer) -> Callable[..., Tensor]:
+    """(p, a, b, home) ↦ p − size · a / b, which may take the memory of b, and home's on its way.
 
     Like the addcdiv_(a, b, value=-size) of PyTorch's optimizers, the product is rounded before the
     quotient is; half precision is computed in single precision and rounded once, at the end.
     """
     if not isinstance(size, Tensor):
-        return lambda p, a, b: write(b, torch.addcdiv, p, a, b, value=-size)
+        return lambda p, a, b, home: write(b, torch.addcdiv, p, a, b, value=-size)
     at = rounded(size)
 
-    def step(p: Tensor, a: Tensor, b: Tensor) -> Tensor:
+    def step(p: Tensor, a: Tensor, b: Tensor, home: Tensor) -> Tensor:
         if p.element_size() == 2:
-            return step(p.float(), a.float(), b.float()).to(p.dtype)
-        return write(b, torch.addcdiv, p, a * at(p.dtype), b, value=-1)
+            return step(*(t.float() for t in (p, a, b, home))).to(p.dtype)
+        return write(b, torch.addcdiv, p, write(home, torch.mul, a, at(p.dtype)), b, value=-1)
 
     return step
 
