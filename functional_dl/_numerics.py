@@ -319,9 +319,26 @@ def scaled_product(a: Tensor, b: Tensor, scale: float) -> Tensor:
     return torch.baddbmm(a.new_zeros(()), a, b, beta=0, alpha=scale)
 
 
+def less_projections(n: Tensor, gy: Tensor, w: Tensor, gy_n: Tensor) -> Tensor:
+    """∇N − mean(∇N) − N ⊙ mean(∇N ⊙ N), of each row, with ∇N = ∇Y ⊙ w, from ∇Y ⊙ N.
+
+    Means are products with w / D. What is off comes first, since a result that `torch.vmap` goes
+    over whenever it goes over an operand can be written in place; a large one takes half the time.
+    """
+    each = w / -w.shape[-1]
+    along, mean = gy_n.matmul(each), gy.matmul(each)
+    n = n.to(along.dtype)  # torch.autocast's other dtype is to be seen
+    return (n * along.unsqueeze(-1)).add_(mean.unsqueeze(-1)).addcmul_(gy, w)
+
+
 def at_least_single(x: Tensor) -> Tensor:
     """X, where it is of half precision in single precision."""
     return x.float() if x.element_size() == 2 else x
+
+
+def rounded_to(dtype: torch.dtype, y: Tensor) -> Tensor:
+    """Y, rounded where dtype is of half precision; torch.autocast's other dtype is to be seen."""
+    return y.to(dtype) if dtype.itemsize == 2 else y
 
 
 def _in_single(gy: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
@@ -388,20 +405,20 @@ def minus_multiple(lr: float | Tensor, donate: bool) -> Callable[[Tensor, Tensor
     return into
 
 
-def minus_ratio(size: float | Tensor, write: Writer) -> Callable[[Tensor, Tensor, Tensor], Tensor]:
-    """(p, a, b) ↦ p − size · a / b, which may take the memory of b.
+def minus_ratio(size: float | Tensor, write: Writer) -> Callable[..., Tensor]:
+    """(p, a, b, home) ↦ p − size · a / b, which may take the memory of b, and home's on its way.
 
     Like the addcdiv_(a, b, value=-size) of PyTorch's optimizers, the product is rounded before the
     quotient is; half precision is computed in single precision and rounded once, at the end.
     """
     if not isinstance(size, Tensor):
-        return lambda p, a, b: write(b, torch.addcdiv, p, a, b, value=-size)
+        return lambda p, a, b, home: write(b, torch.addcdiv, p, a, b, value=-size)
     at = rounded(size)
 
-    def step(p: Tensor, a: Tensor, b: Tensor) -> Tensor:
+    def step(p: Tensor, a: Tensor, b: Tensor, home: Tensor) -> Tensor:
         if p.element_size() == 2:
-            return step(p.float(), a.float(), b.float()).to(p.dtype)
-        return write(b, torch.addcdiv, p, a * at(p.dtype), b, value=-1)
+            return step(*(t.float() for t in (p, a, b, home))).to(p.dtype)
+        return write(b, torch.addcdiv, p, write(home, torch.mul, a, at(p.dtype)), b, value=-1)
 
     return step
 

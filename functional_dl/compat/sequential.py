@@ -86,7 +86,7 @@ class Sequential(Module):
             return self._go_back(gy)
         with torch.inference_mode():  # a tenth of a step faster
             gx = self._go_back(gy)
-        return gx if gx is gy else gx.clone()  # what comes out is an ordinary tensor
+        return gx if gx is gy or gx is None else gx.clone()  # what comes out is an ordinary tensor
 
     def _vjp(self, x: Any, path: str = "") -> tuple[Any, WayBack]:
         if self._bound:

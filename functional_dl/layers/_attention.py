@@ -10,7 +10,7 @@ from torch import Tensor
 
 from functional_dl._errors import check_sizes
 from functional_dl._guard import Maths, layer
-from functional_dl._numerics import at_least_single, matrices, rows, scaled_product
+from functional_dl._numerics import at_least_single, matrices, rounded_to, rows, scaled_product
 from functional_dl.contract import Cotangents, Layer, Params, Pullback
 from functional_dl.layers._combinators import sequential
 from functional_dl.layers._linear import linear
@@ -65,14 +65,13 @@ def attention(heads: int, causal: bool = True) -> Maths:
             if not wrt_input:
                 return {}, None
             gy = at_least_single(gy)
-            (delta,) = matrices(gy * y, 1, heads)
-            (gy,) = matrices(gy, 1, heads)
-            delta = delta.sum(-1, keepdim=True)
-            gs = p * torch.baddbmm(delta, gy, v.mT, beta=-1)
+            by_head = (gy * y).unflatten(-1, (heads, -1)).sum(-1, keepdim=True).flatten(-2)
+            (delta,), (gy,) = matrices(by_head, 1, heads), matrices(gy, 1, heads)
+            gs = torch.baddbmm(delta, gy, v.mT, beta=-1).mul_(p)
             gq, gk = scaled_product(gs, k, scale), scaled_product(gs.mT, q, scale)
-            return {}, rows([gq, gk, p.mT.bmm(gy)], shape).to(dtype)
+            return {}, rounded_to(dtype, rows([gq, gk, p.mT.bmm(gy)], shape))
 
-        return y.to(dtype), pullback
+        return rounded_to(dtype, y), pullback
 
     def takes(shape: torch.Size) -> bool:
         return len(shape) > 1 and shape[-1] > 0 and shape[-1] % (3 * heads) == 0

@@ -36,7 +36,7 @@ class Style(NamedTuple):
     attention: Callable[[int], Layer] = attention
 
 
-CLASSIC = Style(layer_norm, gelu, bias=True)
+CLASSIC = Style(layer_norm, partial(gelu, "tanh"), bias=True)
 MODERN = Style(rms_norm, relu_squared, bias=False)
 
 
@@ -64,8 +64,8 @@ def gpt(
         features: D, a multiple of heads.
         heads: Of each attention.
         blocks: How many there are.
-        style: `CLASSIC` is GPT-2's, with LayerNorm, GELU and biases; `MODERN` has RMSNorm, ReLU²
-            and no biases.
+        style: `CLASSIC` is GPT-2's, with LayerNorm, GELU by tanh, and biases; `MODERN` has RMSNorm,
+            ReLU² and no biases.
         is_tied: Whether U is E, one leaf in both places.
 
     Returns:

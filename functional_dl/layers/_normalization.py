@@ -8,7 +8,13 @@ from torch import Tensor
 
 from functional_dl._errors import check_sizes, unpromoted
 from functional_dl._guard import Maths, layer
-from functional_dl._numerics import at_least_single, channels_last, in_order
+from functional_dl._numerics import (
+    at_least_single,
+    channels_last,
+    in_order,
+    less_projections,
+    rounded_to,
+)
 from functional_dl.contract import Cotangents, Generator, Params, Pullback
 
 
@@ -58,9 +64,9 @@ def rms_norm(features: int, eps: float = 1e-5) -> Maths:
                 return grads, None
             gn = gy * w
             gv = (gn * x).sum(-1, keepdim=True) * -0.5 * r.pow(3)
-            return grads, (gn * r + x * (gv / features * 2)).to(dtype)
+            return grads, rounded_to(dtype, (gn * r).add_(x * (gv / features * 2)))
 
-        return in_order((n * w).to(dtype), last), pullback  # laid out as PyTorch's is
+        return rounded_to(dtype, in_order(n * w, last)), pullback  # laid out as PyTorch's is
 
     takes = lambda shape: shape[-1:] == (features,), f"(..., {features})"
     return Maths(vjp, {"weight": (features,)}, _one_and_zero, takes=takes)
@@ -106,17 +112,15 @@ def layer_norm(features: int, eps: float = 1e-5, bias: bool = True) -> Maths:
         y, mean, r = torch.native_layer_norm(x, [features], w, b, eps)
 
         def pullback(gy: Float[Tensor, "*N D"], *, wrt_input: bool = True) -> Cotangents:
-            gy, n = at_least_single(gy), (at_least_single(x) - mean) * r
+            gy, n = at_least_single(gy), (at_least_single(x) - mean).mul_(r)
             gy_n = gy * n
             grads = {"weight": gy_n.sum_to_size(features).to(dtype)}
             if bias:
                 grads["bias"] = gy.sum_to_size(features).to(dtype, copy=True)
             if not wrt_input:
                 return grads, None
-            each = at_least_single(w) / features  # a product with it is a mean over features of ∇N
-            constant, along = gy @ each, gy_n @ each
-            gx = gy * w - constant.unsqueeze(-1) - n * along.unsqueeze(-1)
-            return grads, (gx * r).to(dtype)
+            gx = less_projections(n, gy, at_least_single(w), gy_n).mul_(r)
+            return grads, rounded_to(dtype, gx)
 
         return y, pullback
 
