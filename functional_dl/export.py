@@ -274,24 +274,16 @@ def _translated(program: ExportedProgram, takes: Named) -> "ir.Model":
         tail = op.Log(op.Add(op.Exp(op.Neg(op.Abs(x))), op.CastLike(1.0, x)))
         return op.Neg(op.Add(op.Relu(op.Neg(x)), tail))
 
-    def beside_number(operator: Callable[..., Any]) -> Callable[..., Any]:
-        def translated(x: Any, number: float) -> Any:
-            return operator(x, op.Constant(value=ir.tensor(number, ir.DataType.DOUBLE)))
-
-        return translated
-
     table: dict[Any, Any] = {
         torch.ops.aten.addcmul.default: addcmul,
         torch.ops.aten.log_sigmoid.default: log_sigmoid,
         torch.ops.aten.mean.default: mean,
     }
-    in_double = _floating_dtype(takes.values()) == torch.float64
-    if in_double:  # torch's own divides sizes in single precision
+    if (
+        _floating_dtype(takes.values()) == torch.float64
+    ):  # torch's own divides sizes in single precision
         table[operator.truediv] = truediv
         table[torch.ops.aten.log_sigmoid.default] = log_sigmoid_in_double
-        for kind in ("add", "sub", "mul", "div"):
-            scalar = getattr(torch.ops.aten, kind).Scalar
-            table[scalar] = beside_number(getattr(op, kind.capitalize()))
 
     _choose_by_product(program)
     log = logging.getLogger("torch.onnx")
@@ -299,7 +291,6 @@ def _translated(program: ExportedProgram, takes: Named) -> "ir.Model":
     log.setLevel(logging.ERROR)  # it warns that torchvision is not installed
     try:
         with warnings.catch_warnings(action="ignore"):
-            program = _in_double(program) if in_double else program
             onnx_program = torch.onnx.export(
                 program, verbose=False, custom_translation_table=table, optimize=False
             )
@@ -338,28 +329,6 @@ def _simplify(model: "ir.Model") -> None:
         common.NameFixPass(),
     ):
         simpler(model)
-
-
-def _in_double(program: ExportedProgram) -> ExportedProgram:
-    """With what torch.onnx would round to single precision as operations that are translated here.
-
-    These are numbers beside tensors, and the means within LayerNorm.
-    """
-    aten = torch.ops.aten
-
-    def layer_norm(x: Tensor, shape: Any, w: Tensor, b: Tensor | None, eps: float) -> Any:
-        dims = [*range(-len(shape), 0)]
-        mean = x.mean(dims, keepdim=True)
-        r = ((x - mean).square().mean(dims, keepdim=True) + eps).rsqrt()
-        y = (x - mean) * r * w
-        return y if b is None else y + b, mean, r
-
-    program = program.run_decompositions({aten.native_layer_norm.default: layer_norm})
-    for kind in (aten.add, aten.sub, aten.mul, aten.div):
-        for node in program.graph.find_nodes(op="call_function", target=kind.Tensor):
-            if isinstance(node.args[1], float):
-                node.target = kind.Scalar
-    return program
 
 
 def _choose_by_product(program: ExportedProgram) -> None:

@@ -38,7 +38,8 @@ def exported(step: Callable[..., Any], example: tuple[Any, ...], path: Path, **h
 
 # Every layer and loss
 
-SINGLE = {"conv2d", "gelu"}  # of which ONNX Runtime has no kernels in double precision
+# ONNX Runtime has no kernels in double precision, or torch.onnx rounds ε or the mean to single.
+SINGLE = {"conv2d", "gelu", "layer_norm", "rms_norm"}
 
 
 @pytest.mark.parametrize("name", [name for name in LAYERS if name != "sequential"])
