@@ -63,7 +63,7 @@ def rms_norm(features: int, eps: float = 1e-5) -> Maths:
             if not wrt_input:
                 return grads, None
             gn = gy * w
-            gv = (gn * x).sum(-1, keepdim=True) * -0.5 * r.pow(3)
+            gv = (gn * x).sum_to_size(r.shape) * -0.5 * r.pow(3)
             return grads, rounded_to(dtype, (gn * r).add_(x * (gv / features * 2)))
 
         return rounded_to(dtype, in_order(n * w, last)), pullback  # laid out as PyTorch's is
