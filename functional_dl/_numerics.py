@@ -319,6 +319,19 @@ def scaled_product(a: Tensor, b: Tensor, scale: float) -> Tensor:
     return torch.baddbmm(a.new_zeros(()), a, b, beta=0, alpha=scale)
 
 
+def moments(x: Tensor, mean: Tensor, r: Tensor, eps: float) -> tuple[Tensor, Tensor]:
+    """mean and r = 1 / √(var(X) + ε) of each row of X, as `torch.native_layer_norm` gave them.
+
+    PyTorch takes these for constants when it differentiates again. Where it may do so, what is
+    added is zero, with their derivatives.
+    """
+    if not is_compiling() and x.is_inference():
+        return mean, r
+    var, m = torch.var_mean(x, -1, correction=0, keepdim=True)
+    s = (var + eps).rsqrt()
+    return mean + (m - m.detach()), r + (s - s.detach())
+
+
 def less_projections(n: Tensor, gy: Tensor, w: Tensor, gy_n: Tensor) -> Tensor:
     """∇N − mean(∇N) − N ⊙ mean(∇N ⊙ N), of each row, with ∇N = ∇Y ⊙ w, from ∇Y ⊙ N.
 
@@ -328,7 +341,7 @@ def less_projections(n: Tensor, gy: Tensor, w: Tensor, gy_n: Tensor) -> Tensor:
     each = w / -w.shape[-1]
     along, mean = gy_n.matmul(each), gy.matmul(each)
     n = n.to(along.dtype)  # torch.autocast's other dtype is to be seen
-    return (n * along.unsqueeze(-1)).add_(mean.unsqueeze(-1)).addcmul_(gy, w)
+    return (n * along.unsqueeze(-1)).add_(mean.unsqueeze(-1)).addcmul(gy, w)
 
 
 def at_least_single(x: Tensor) -> Tensor:

@@ -13,6 +13,7 @@ from functional_dl._numerics import (
     channels_last,
     in_order,
     less_projections,
+    moments,
     rounded_to,
 )
 from functional_dl.contract import Cotangents, Generator, Params, Pullback
@@ -110,6 +111,7 @@ def layer_norm(features: int, eps: float = 1e-5, bias: bool = True) -> Maths:
     def vjp(params: Params, x: Float[Tensor, "*N D"]) -> tuple[Float[Tensor, "*N D"], Pullback]:
         dtype, w, b = x.dtype, unpromoted(params["weight"], x), params.get("bias")
         y, mean, r = torch.native_layer_norm(x, [features], w, b, eps)
+        mean, r = moments(at_least_single(x), mean, r, eps)
 
         def pullback(gy: Float[Tensor, "*N D"], *, wrt_input: bool = True) -> Cotangents:
             gy, n = at_least_single(gy), (at_least_single(x) - mean).mul_(r)
