@@ -12,7 +12,7 @@ help:  ## list the commands
 compare: .venv/scripts.ready  ## print the report's tables and draw its figures into results/ (ARGS="--help")
 	@$(BIN)/python scripts/compare.py $(ARGS)
 
-prove: .venv/scripts.ready  ## prove that bits and gradients are right, in three tables (ARGS="--help")
+prove: .venv/scripts.ready  ## prove that bits and gradients are right, in four tables (ARGS="--help")
 	@$(BIN)/python scripts/prove.py $(ARGS)
 
 bench: .venv/recipes.ready .venv/peers.ready  ## time all that a user would pick instead, side by side (ARGS="--only step")

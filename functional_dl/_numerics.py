@@ -327,8 +327,8 @@ def moments(x: Tensor, mean: Tensor, r: Tensor, eps: float) -> tuple[Tensor, Ten
     """
     if not is_compiling() and x.is_inference():
         return mean, r
-    var, m = torch.var_mean(x, -1, correction=0, keepdim=True)
-    s = (var + eps).rsqrt()
+    m = x.mean(-1, keepdim=True)
+    s = ((x - m).square().mean(-1, keepdim=True) + eps).rsqrt()
     return mean + (m - m.detach()), r + (s - s.detach())
 
 

@@ -1,7 +1,7 @@
 """Proves that functional_dl equals PyTorch in every bit, and that check_vjp misses nothing.
 
-Prints three tables: cases drawn by proof/parity.py, the faults of proof/faults.py, and the report's
-training over many seeds. Exits with status 1 when anything falls short.
+Prints four tables: cases drawn by proof/parity.py, the faults of proof/faults.py, the report's
+training over many seeds, and GPTs beside PyTorch's. Exits with status 1 when anything falls short.
 """
 
 import sys
@@ -10,6 +10,7 @@ from tqdm import tqdm
 
 import cli
 from proof.faults import FAULTS
+from proof.gpts import gpt_table
 from proof.parity import CASES
 from proof.tables import checker_table, parity_table, training_table
 from report.experiment import NETWORKS
@@ -23,15 +24,17 @@ def main(args: list[str] | None = None) -> None:
     parser.add_argument("--draws", type=cli.whole(1), default=1000, help="of right layers")
     parser.add_argument("--seeds", type=cli.whole(1), default=20, help="trained from")
     parser.add_argument("--epochs", type=cli.whole(1), default=500, help="of training")
+    parser.add_argument("--steps", type=cli.whole(1), default=200, help="of a GPT's training")
     options = parser.parse_args(args)
 
     runs = options.seeds * len(NETWORKS) * len(CONTESTANTS)
-    total = options.cases * len(CASES) + len(FAULTS) + options.draws + runs
+    total = options.cases * len(CASES) + len(FAULTS) + options.draws + runs + 4
     with tqdm(total=total, unit="") as progress:
         tables = {
             "Parity": parity_table(options.cases, options.seed, progress),
             "Checker": checker_table(options.draws, options.seed, progress),
             "Training": training_table(options.seeds, options.epochs, progress),
+            "GPT": gpt_table(options.steps, options.seed, progress),
         }
     cli.show({name: rows for name, (rows, _) in tables.items()}, options.format)
     sys.exit(0 if all(holds for _, holds in tables.values()) else 1)

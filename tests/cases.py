@@ -166,7 +166,8 @@ def beside_linear(name: str, d: Draw) -> tuple[fdl.Layer, nn.Module, fdl.Params,
     if not x.is_floating_point():
         pair.reverse()
     layers, modules, of_each = zip(*pair, strict=True)
-    return fdl.sequential(*layers), nn.Sequential(*modules), dict(zip("01", of_each)), x
+    params = {str(i): p for i, p in enumerate(of_each)}
+    return fdl.sequential(*layers), nn.Sequential(*modules), params, x
 
 
 def copied(t: Tensor) -> Tensor:

@@ -1,4 +1,7 @@
-"""The cases of `tests/cases.py`: what the tests hold on to is what the tables count."""
+"""The cases of `tests/cases.py` and the GPTs of `tests/written_out.py`.
+
+What the tests hold on to is what the tables count.
+"""
 
 import sys
 from pathlib import Path
@@ -15,15 +18,23 @@ from cases import (
     laid_out_alike,
     same_bits,
 )
+from written_out import QUICK, WRITTEN_OUT, Sizes, draw, modules, train_ours, train_theirs
 
 __all__ = [
     "ALL",
     "BITS",
     "CASES",
+    "QUICK",
     "TIERS",
+    "WRITTEN_OUT",
     "CrossEntropy",
+    "Sizes",
     "Triples",
     "distances",
+    "draw",
     "laid_out_alike",
+    "modules",
     "same_bits",
+    "train_ours",
+    "train_theirs",
 ]

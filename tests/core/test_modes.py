@@ -50,7 +50,9 @@ def all_of(layer: fdl.Layer, params: fdl.Params, x: Tensor, t: Tensor, gy: Tenso
     y, pullback = layer.vjp(params, x)
     f, update = fdl.value_and_grad(layer, fdl.mse()), partial(fdl.sgd, lr=0.1)
     value, grads = f(params, x, t)
-    steps = fdl.scan(lambda p, x: (update(p, f(p, x, t)[1]), value), params, torch.stack([x, x.flip(0)]))
+    steps = fdl.scan(
+        lambda p, x: (update(p, f(p, x, t)[1]), value), params, torch.stack([x, x.flip(0)])
+    )
     flat = fdl.to_state_dict(params)
     return [
         *(layer.apply(params, x), y, pullback(gy), fdl.mse().vjp(y, t)[1](), value, grads),

@@ -7,26 +7,28 @@ import pytest
 
 import functional_dl as fdl
 import prove
-from proof import parity, tables
+from proof import gpts, parity, tables
 from proof.faults import FAULTS
 from report import trainers
 from report.experiment import RELU
 
 
-def test_prove_prints_three_tables_and_says_that_all_holds(
+def test_prove_prints_four_tables_and_says_that_all_holds(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
+    sizes = ["--cases=2", "--draws=9", "--seeds=1", "--epochs=2", "--steps=3"]
     with pytest.raises(SystemExit) as stop:
-        prove.main(["--cases=2", "--draws=9", "--seeds=1", "--epochs=2", "--format=latex"])
+        prove.main([*sizes, "--format=latex"])
     assert stop.value.code == 0
     printed = capsys.readouterr().out
-    assert printed.count(r"\begin{tabular}") == 3
+    assert printed.count(r"\begin{tabular}") == 4
     assert f"{len(FAULTS)} of {len(FAULTS)}" in printed
     assert "0 of 9 " in printed
     assert printed.count("0 of 20 ") == printed.count("0 of 8 ") == 4
+    assert printed.count("0 of 3 ") == 4
 
 
-@pytest.mark.parametrize("broken", ["parity", "checker", "training"])
+@pytest.mark.parametrize("broken", ["parity", "checker", "training", "GPT"])
 def test_prove_has_status_1_when_anything_falls_short(
     broken: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -36,10 +38,12 @@ def test_prove_has_status_1_when_anything_falls_short(
         monkeypatch.delitem(tables.FORMULAS, "tanh")
     elif broken == "checker":
         monkeypatch.setattr(fdl, "check_vjp", lambda *_: None)
+    elif broken == "GPT":
+        monkeypatch.setattr(gpts, "WRITTEN_OUT", gpts.QUICK)
     else:
         always_relu = replace(trainers.COMPAT, begin=lambda _: trainers.pytorch(RELU))
         monkeypatch.setattr(tables, "CONTESTANTS", (trainers.CORE, always_relu, trainers.PYTORCH))
     cases = 9 if broken == "parity" else 1  # some have no elements that could differ
     with pytest.raises(SystemExit) as stop:
-        prove.main([f"--cases={cases}", "--draws=1", "--seeds=1", "--epochs=1"])
+        prove.main([f"--cases={cases}", "--draws=1", "--seeds=1", "--epochs=1", "--steps=3"])
     assert stop.value.code == 1
