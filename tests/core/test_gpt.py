@@ -151,7 +151,7 @@ def test_attention_to_all_goes_along_with_a_permutation_of_positions() -> None:
 
 @pytest.mark.parametrize("bias", [True, False])
 def test_self_attention_is_pytorchs_under_other_names(bias: bool) -> None:
-    theirs = nn.MultiheadAttention(8, 2, bias, batch_first=True)
+    theirs = nn.MultiheadAttention(8, 2, bias=bias, batch_first=True)
     state = theirs.state_dict()
     params = {
         k: {leaf: state[f"{name}{leaf}"] for leaf in ("weight", "bias")[: 1 + bias]}
