@@ -244,11 +244,12 @@ def _updating_by_what_comes(f: Layer) -> Layer:
     """
     call = call_of(f)
     if isinstance(call, Tied):
-        whole, leaves = _updating_by_what_comes(call.f), call.leaves.items()
+        whole, leaves = _updating_by_what_comes(call.f), [*call.leaves.items()]
 
         def vjp_of_whole(pairs: Any, *x: Any) -> tuple[Tensor, Pullback]:
+            waiting: dict[str, Tensor] = {}
             for path, of in leaves:
-                pairs = _shared(f, pairs, path, of)
+                pairs = _shared(f, pairs, path, of, waiting)
             return whole.vjp(pairs, *x)
 
         return f._replace(vjp=vjp_of_whole)
@@ -261,21 +262,21 @@ def _updating_by_what_comes(f: Layer) -> Layer:
     return f._replace(vjp=vjp)
 
 
-def _shared(f: Layer, pairs: Any, path: str, of: str) -> Any:
+def _shared(f: Layer, pairs: Any, path: str, of: str, waiting: dict[str, Tensor]) -> Any:
     """The pairs, with a leaf in two places; its gradient in the second waits for the first."""
     (place, leaf), (first_place, first_leaf) = place_of(f, path), place_of(f, of)
     params, update = at(pairs, place)
     first_params, first_update = at(pairs, first_place)
-    waiting: list[Tensor] = []
 
     def update_rest(params: Params, grads: Params) -> Any:
         g, grads = taken(grads, leaf)
-        waiting.append(g)
+        waiting[of] = waiting[of] + g if of in waiting else g
         return update(taken(params, leaf)[1], grads)
 
     def update_first(params: Params, grads: Params) -> Any:
-        g = at(grads, first_leaf) + waiting.pop()
-        return first_update(params, put(grads, first_leaf, g))
+        if of in waiting:  # where several places have it, the first call has the sum
+            grads = put(grads, first_leaf, waiting.pop(of) + at(grads, first_leaf))
+        return first_update(params, grads)
 
     shared = put(params, leaf, at(first_params, first_leaf))
     pairs = put(pairs, place, (shared, update_rest))

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from functional_dl._errors import not_a
 from functional_dl._guard import unallocated
-from functional_dl._tree import at, put, taken, tree_layout, tree_leaves
+from functional_dl._tree import at, put, taken, tree_leaves, tree_map
 from functional_dl.contract import (
     Call,
     Cotangents,
@@ -38,9 +38,9 @@ def tied(f: Layer, leaves: Mapping[str, str]) -> Layer:
         `from_state_dict(model, ...)` takes that.
 
     Raises:
-        ValueError: f has no such leaf, or two that are to be one differ in shape or stand in
-            another order. The layer raises it for params that don't have one leaf for both, besides
-            what f raises.
+        ValueError: f has no such leaf, or two that are to be one are of one layer, differ in shape
+            or stand in another order, or the first is itself another's. The layer raises it for
+            params that don't have one leaf for both, besides what f raises.
         TypeError: f is no Layer, or leaves no dict.
 
     Source:
@@ -65,7 +65,7 @@ class Tied(Call):
 
     def __init__(self, f: Layer, leaves: dict[str, str]) -> None:
         super().__init__(tied, (f, leaves), {})
-        self.f, self.leaves, self.layers, self.draws = f, leaves, f.layers, f.draws
+        self.f, self.layers, self.draws = f, f.layers, f.draws
         params = unallocated(f)
         order = [id(p) for p in tree_leaves(params)]
         for path, of in leaves.items():
@@ -73,13 +73,16 @@ class Tied(Call):
                 p, first = at(params, path), at(params, of)
                 in_order = order.index(id(first)) < order.index(id(p))
                 one = place_of(f, path)[0] == place_of(f, of)[0]
-            except (KeyError, TypeError, IndexError, ValueError):
+            except (KeyError, TypeError, IndexError, ValueError, AttributeError):
                 raise ValueError(f"tied: expected leaves of f, got {path!r}: {of!r}") from None
             if one:
                 raise ValueError(f"tied: expected leaves of two layers, got {path!r}: {of!r}")
             if p.shape != first.shape or not in_order:
                 what = f"{of!r} to come before {path!r} and to be of its shape, {tuple(p.shape)}"
                 raise ValueError(f"tied: expected {what}, got {tuple(first.shape)}")
+            if of in leaves:
+                raise ValueError(f"tied: expected a leaf that stays, got {path!r}: {of!r}")
+        self.leaves = dict(sorted(leaves.items(), key=lambda p: order.index(id(at(params, p[0])))))
 
     def init(
         self, generator: Generator = None, *, dtype: Dtype = None, device: Device = None
@@ -103,9 +106,12 @@ class Tied(Call):
 
         def pullback(gy: Tensor, *, wrt_input: bool = True) -> Cotangents:
             grads, gx = pullback_of_f(gy, wrt_input=wrt_input)
-            for path, of in self.leaves.items():
+            sums: dict[str, Tensor] = {}
+            for path, of in reversed(self.leaves.items()):  # the last first, as autograd does
                 g, grads = taken(grads, path)
-                grads = put(grads, of, at(grads, of) + g)
+                sums[of] = sums[of] + g if of in sums else g
+            for of, g in sums.items():
+                grads = put(grads, of, g + at(grads, of))
             return grads, gx
 
         return y, pullback
@@ -120,7 +126,8 @@ class Tied(Call):
                 params = put(params, path, at(params, of))
             except (KeyError, TypeError):
                 what = f"params with {of!r} and without {path!r}, for which it stands"
-                raise ValueError(f"tied: expected {what}, got {tree_layout(params)}") from None
+                shapes = tree_map(lambda p: tuple(p.shape) if isinstance(p, Tensor) else p, params)
+                raise ValueError(f"tied: expected {what}, got {shapes}") from None
         return params
 
     def __repr__(self) -> str:
