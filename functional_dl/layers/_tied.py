@@ -25,7 +25,10 @@ from functional_dl.contract import (
 def tied(f: Layer, leaves: Mapping[str, str]) -> Layer:
     """f, where one leaf of params stands in several places.
 
-    Backward, the gradients of all its places add up.
+    Backward, the gradients of all its places add up, the last place's first.
+
+    Bits: those of autograd where a parameter is in all these places, value and gradient, if f's
+    are.
 
     Args:
         f: A layer that is made of others.

@@ -49,6 +49,21 @@ def test_what_is_not_equal_is_no_further_from_double_precision(
         assert 0 < ours < 1.25 * theirs  # a rounding more than PyTorch's fused kernels
 
 
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_a_repeated_tokens_gradient_in_half_precision_is_as_near_as_pytorchs(
+    dtype: torch.dtype,
+) -> None:
+    generator = torch.Generator().manual_seed(0)
+    tokens = torch.randint(4, (500,), generator=generator)
+    weight = torch.randn(4, 8, generator=generator).to(dtype)
+    gy = torch.randn(500, 8, generator=generator).to(dtype)
+    grads, _ = fdl.embedding(4, 8).vjp({"weight": weight}, tokens)[1](gy)
+    embed = nn.functional.embedding
+    (theirs,) = autograd(lambda w: embed(tokens, w), weight)[1](gy)
+    (exact,) = autograd(lambda w: embed(tokens, w), weight.double())[1](gy.double())
+    assert (grads["weight"] - exact).norm() <= (theirs - exact).norm()
+
+
 @pytest.fixture
 def without_onednn() -> Iterator[None]:
     """As on machines that it isn't for."""

@@ -135,6 +135,77 @@ def test_max_pool2d_goes_back_to_the_first_of_the_largest(inference: bool) -> No
         assert_equal(pullback(tensor([[5.0, math.inf]]))[1], gx)
 
 
+def test_relu_squared() -> None:
+    y, pullback = fdl.relu_squared().vjp({}, tensor([-2.0, 0.0, 3.0]))
+    assert_equal(y, tensor([0.0, 0.0, 9.0]))
+    assert_equal(pullback(tensor([5.0, 6.0, 7.0])), ({}, tensor([0.0, 0.0, 42.0])))
+
+
+def test_a_repeated_token_adds_up_in_embedding() -> None:
+    weight = tensor([[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]])
+    for tokens in (tensor([2, 0, 2]), tensor([2, 0, 2], dtype=torch.int32)):
+        y, pullback = fdl.embedding(3, 2).vjp({"weight": weight}, tokens)
+        assert_equal(y, tensor([[5.0, 6.0], [1.0, 2.0], [5.0, 6.0]]))
+        grads, gx = pullback(tensor([[1.0, 10.0], [2.0, 20.0], [3.0, 30.0]]))
+        assert_equal(grads, {"weight": tensor([[2.0, 20.0], [0.0, 0.0], [4.0, 40.0]])})
+        assert gx is None
+
+
+def test_positions_that_no_sequence_has_learn_nothing() -> None:
+    params, x = (
+        {"weight": tensor([[1.0], [2.0], [3.0]])},
+        tensor([[[10.0], [20.0]], [[30.0], [40.0]]]),
+    )
+    y, pullback = fdl.positions(3, 1).vjp(params, x)
+    assert_equal(y, tensor([[[11.0], [22.0]], [[31.0], [42.0]]]))
+    assert_equal(pullback(x), ({"weight": tensor([[40.0], [60.0], [0.0]])}, x))
+
+
+def test_rms_norm() -> None:
+    y, pullback = fdl.rms_norm(2, eps=3).vjp({"weight": tensor([2.0, 4.0])}, tensor([1.0, -1.0]))
+    assert_equal(y, tensor([1.0, -2.0]))  # r is 1 / √(1 + 3)
+    grads, gx = pullback(tensor([1.0, 1.0]))
+    assert_equal(grads, {"weight": tensor([0.5, -0.5])})
+    assert_equal(gx, tensor([1.125, 1.875]))  # ∇v is 1/8
+
+
+def test_layer_norm() -> None:
+    params, x = {"weight": tensor([2.0, 4.0]), "bias": tensor([10.0, 20.0])}, tensor([[3.0, 1.0]])
+    y, pullback = fdl.layer_norm(2, eps=3).vjp(params, x)
+    assert_equal(y, tensor([[11.0, 18.0]]))  # N is (±1) / √(1 + 3)
+    grads, gx = pullback(tensor([[1.0, 1.0]]))
+    assert_equal(grads, {"weight": tensor([0.5, -0.5]), "bias": tensor([1.0, 1.0])})
+    assert_equal(gx, tensor([[-0.375, 0.375]]))  # of ∇N = (2, 4), (−1, 1) + N / 2, and then r
+
+
+@pytest.mark.parametrize("causal", [True, False])
+def test_attention_of_two_positions(causal: bool) -> None:
+    k = math.log(3)  # for weights of 3/4 and 1/4 where a query is 1
+    x = tensor([[0.0, k, 4.0], [1.0, 0.0, 8.0]], dtype=torch.float64)
+    y, pullback = fdl.attention(1, causal).vjp({}, x)
+    _, gx = pullback(tensor([[1.0], [2.0]], dtype=torch.float64))
+    second = [-1.5 * k, 1.5]  # ∇S is ∓1.5, since ∇P is (8, 16), and 10 on average
+    if causal:
+        expected = [[4.0], [5.0]], [[0.0, -1.5, 2.5], [*second, 0.5]]
+    else:  # the first one's weights are halves, ∇P (4, 8), ∇S (−1, 1)
+        expected = [[6.0], [5.0]], [[-k, -1.5, 2.0], [*second, 1.0]]
+    # A few roundings, of log 3 and exp.
+    for ours, right in zip((y, gx), expected, strict=True):
+        torch.testing.assert_close(ours, tensor(right, dtype=ours.dtype), rtol=1e-14, atol=1e-14)
+
+
+def test_each_head_attends_by_itself() -> None:
+    one, other = torch.randn(2, 5, 6, dtype=torch.float64)
+    apart = torch.stack([one, other]).unflatten(-1, (3, 2))
+    both = apart.permute(1, 2, 0, 3).flatten(1)
+    y, pullback = fdl.attention(2).vjp({}, both)
+    _, gx = pullback(y)
+    of_each = [fdl.attention(1).vjp({}, x) for x in (one, other)]
+    torch.testing.assert_close(y, torch.cat([y for y, _ in of_each], -1))
+    gxs = torch.stack([pullback(y)[1] for y, pullback in of_each]).unflatten(-1, (3, 2))
+    torch.testing.assert_close(gx, gxs.permute(1, 2, 0, 3).flatten(1))
+
+
 def test_tanh() -> None:
     y, pullback = fdl.tanh().vjp({}, tensor([0.0, math.inf, -math.inf]))
     assert_equal(y, tensor([0.0, 1.0, -1.0]))
