@@ -340,8 +340,8 @@ def less_projections(n: Tensor, gy: Tensor, w: Tensor, gy_n: Tensor) -> Tensor:
     """
     each = w / -w.shape[-1]
     along, mean = gy_n.matmul(each), gy.matmul(each)
-    n = n.to(along.dtype)  # torch.autocast's other dtype is to be seen
-    return (n * along.unsqueeze(-1)).add_(mean.unsqueeze(-1)).addcmul(gy, w)
+    gx = (n * along.unsqueeze(-1)).add_(mean.unsqueeze(-1)).addcmul(gy, w)
+    return gx.to(along.dtype)  # torch.autocast's other dtype is to be seen
 
 
 def at_least_single(x: Tensor) -> Tensor:

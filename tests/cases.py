@@ -375,6 +375,8 @@ class LayerCase:
 
     def inexact(self, rng: Random, dtype: torch.dtype) -> Inexact:
         """What is tier C, beside PyTorch's own."""
+        if not self.unequal:
+            return
         d = Draw(rng, dtype, finite=True)
         layer, module, params, x = self.drawn(d)
         names = [*fdl.to_state_dict(params)]
@@ -641,6 +643,11 @@ def layer_norm_args(d: Draw, shape: Sequence[int]) -> tuple[Any, ...]:
     return shape[-1], d.rng.choice((1e-5, 1e-3, 0.5)), d.rng.random() < 0.7
 
 
+def rows(d: Draw) -> list[int]:
+    """For layers that take vectors, some thousands."""
+    return [*d.batch()[:2], d.size()]
+
+
 def heads_of(d: Draw) -> list[int]:
     """For attention, of up to 4 heads."""
     return [*d.batch()[:1], d.rng.randint(1, 9), 3 * d.rng.randint(1, 4) * d.rng.randint(1, 5)]
@@ -835,7 +842,7 @@ LAYERS = {
     "layer_norm": LayerCase(
         fdl.layer_norm,
         lambda features, eps, bias: nn.LayerNorm(features, eps, bias=bias),
-        *(layer_norm_args, features),
+        *(layer_norm_args, rows),
         tier="C",
         unequal=("gx", "weight", "bias"),
     ),

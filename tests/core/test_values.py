@@ -162,7 +162,7 @@ def test_positions_that_no_sequence_has_learn_nothing() -> None:
 
 
 def test_rms_norm() -> None:
-    y, pullback = fdl.rms_norm(2, eps=3).vjp({"weight": tensor([2.0, 4.0])}, tensor([1.0, -1.0]))
+    y, pullback = fdl.rms_norm(2, eps=3.0).vjp({"weight": tensor([2.0, 4.0])}, tensor([1.0, -1.0]))
     assert_equal(y, tensor([1.0, -2.0]))  # r is 1 / √(1 + 3)
     grads, gx = pullback(tensor([1.0, 1.0]))
     assert_equal(grads, {"weight": tensor([0.5, -0.5])})
@@ -171,7 +171,7 @@ def test_rms_norm() -> None:
 
 def test_layer_norm() -> None:
     params, x = {"weight": tensor([2.0, 4.0]), "bias": tensor([10.0, 20.0])}, tensor([[3.0, 1.0]])
-    y, pullback = fdl.layer_norm(2, eps=3).vjp(params, x)
+    y, pullback = fdl.layer_norm(2, eps=3.0).vjp(params, x)
     assert_equal(y, tensor([[11.0, 18.0]]))  # N is (±1) / √(1 + 3)
     grads, gx = pullback(tensor([[1.0, 1.0]]))
     assert_equal(grads, {"weight": tensor([0.5, -0.5]), "bias": tensor([1.0, 1.0])})
