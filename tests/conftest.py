@@ -1,7 +1,7 @@
 """Settings of the whole suite.
 
-With `--jaxtyping-packages=functional_dl,beartype.beartype`, jaxtyping and beartype check the
-annotations at every call; what cannot run so is left out.
+With `--jaxtyping-packages=functional_dl,beartype_once.beartype_once`, jaxtyping and beartype check
+the annotations at every call; what cannot run so is left out.
 """
 
 import os
