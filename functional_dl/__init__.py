@@ -23,15 +23,28 @@ from functional_dl.contract import (
     Update,
     Vjp,
 )
-from functional_dl.layers._activations import gelu, leaky_relu, relu, sigmoid, silu, tanh
+from functional_dl.layers._activations import (
+    gelu,
+    leaky_relu,
+    relu,
+    relu_squared,
+    sigmoid,
+    silu,
+    tanh,
+)
+from functional_dl.layers._attention import attention, self_attention
 from functional_dl.layers._combinators import parallel, residual, sequential
 from functional_dl.layers._conv2d import conv2d
 from functional_dl.layers._dropout import dropout
+from functional_dl.layers._embedding import embedding, positions
 from functional_dl.layers._flatten import flatten
 from functional_dl.layers._frozen import frozen
+from functional_dl.layers._gpt import CLASSIC, MODERN, Style, gpt
 from functional_dl.layers._initialized import initialized
 from functional_dl.layers._linear import linear
 from functional_dl.layers._max_pool2d import max_pool2d
+from functional_dl.layers._normalization import layer_norm, rms_norm
+from functional_dl.layers._tied import tied
 from functional_dl.losses._classification import bce_with_logits, cross_entropy
 from functional_dl.losses._regression import huber, l1, mse
 from functional_dl.optimizers._adagrad import adagrad
@@ -52,6 +65,8 @@ from functional_dl.value_and_update import value_and_update
 __version__ = version("functional_dl")
 
 __all__ = [
+    "CLASSIC",
+    "MODERN",
     "Cotangents",
     "Init",
     "Layer",
@@ -64,12 +79,14 @@ __all__ = [
     "Params",
     "Pullback",
     "State",
+    "Style",
     "Traced",
     "Update",
     "Vjp",
     "VjpError",
     "adagrad",
     "adam",
+    "attention",
     "bce_with_logits",
     "check_vjp",
     "clip_norm",
@@ -77,15 +94,18 @@ __all__ = [
     "cosine",
     "cross_entropy",
     "dropout",
+    "embedding",
     "flat",
     "flatten",
     "from_state_dict",
     "frozen",
     "gelu",
+    "gpt",
     "huber",
     "initialized",
     "l1",
     "layer",
+    "layer_norm",
     "leaky_relu",
     "linear",
     "loss",
@@ -94,10 +114,14 @@ __all__ = [
     "momentum",
     "mse",
     "parallel",
+    "positions",
     "relu",
+    "relu_squared",
     "residual",
+    "rms_norm",
     "rmsprop",
     "scan",
+    "self_attention",
     "sequential",
     "sgd",
     "sigmoid",
@@ -105,6 +129,7 @@ __all__ = [
     "stack",
     "summary",
     "tanh",
+    "tied",
     "to_state_dict",
     "trace",
     "tree_leaves",

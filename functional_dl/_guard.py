@@ -52,6 +52,8 @@ class Maths(NamedTuple):
         takes: Whether x may have this shape, and which ones it may have in words, for the message
             when the maths has raised.
         through: (params, x) ↦ (y, gy ↦ gx), as vjp, without the gradients of params.
+        below: If not 0, x holds whole numbers from 0 up and below this, such as tokens; y then has
+            the dtype of params, and the cotangent of x is None.
     """
 
     vjp: Vjp
@@ -61,6 +63,7 @@ class Maths(NamedTuple):
     apply: Callable[[Params, Tensor], Tensor] | None = None
     takes: tuple[Callable[[torch.Size], bool], str] | None = None
     through: Callable[[Params, Tensor], tuple[Tensor, Through]] | None = None
+    below: int = 0
 
 
 def layer(constructor: Callable[P, Maths]) -> Callable[P, Layer]:
@@ -154,6 +157,12 @@ def unguarded(f: Layer) -> Vjp:
     return maths.vjp if maths else f.vjp
 
 
+def unallocated(f: Layer) -> Params:
+    """Params without memory, which have keys and shapes; no random number is used up."""
+    with torch.random.fork_rng(devices=[]):
+        return f.init(device="meta")
+
+
 def rebuilt(f: Layer, part: Callable[[str, Layer], Layer]) -> Layer:
     """The same call of the same constructor, with part(key, g) in the place of each layer g."""
     call = call_of(f)
@@ -190,6 +199,9 @@ class _LayerCall(Call):
             call = call_of(f)
             self.shapes[k] = call.shapes if isinstance(call, _LayerCall) else None
         parts = self.layers.values()
+        self.floating = (not maths.below,)
+        if maths.layers is not None:
+            self.floating = _floating(next(iter(parts), None))
         self.draws = takes_generator(maths.vjp) and (not parts or any(f.draws for f in parts))
 
     def made(self) -> Layer:
@@ -227,13 +239,16 @@ class _LayerCall(Call):
         given = () if generator is None else self.given(generator)
         try:
             dtype = x.dtype
-            if not dtype.is_floating_point or not _fit(params, self.shapes):
+            floating = dtype.is_floating_point
+            if floating not in self.floating or not _fit(params, self.shapes):
                 raise ValueError
             if dtype.itemsize == 2 and in_autocast(x):  # which may have cast params to it
                 self.explain(params, x, *given)
             y, pullback = self.maths.vjp(params, x, *given)
-            if y.dtype is not dtype:
-                raise TypeError
+            if y.dtype is not dtype or not floating:
+                if floating or not y.is_floating_point():
+                    raise TypeError
+                dtype = y.dtype
         except Exception:
             self.explain(params, x, *given)
             raise
@@ -280,24 +295,33 @@ class _LayerCall(Call):
         else:
             self.check(name, params, x)
         y, pullback = maths(params, x, generator) if self.draws else maths(params, x)
-        if y.dtype is not x.dtype:
-            raise not_like(name, "y", y, x.dtype, y.shape)
-        if not x.is_floating_point():
+        if x.is_floating_point():
+            if y.dtype is not x.dtype:
+                raise not_like(name, "y", y, x.dtype, y.shape)
+        elif False not in self.floating or not y.is_floating_point():
             raise not_floating(name, "x", x)
         return y, pullback
 
     def check(self, name: str, params: Params, x: Any) -> None:
         """Raises what is wrong with x or a leaf of params."""
-        takes = self.maths.takes
-        if not x.is_floating_point():
+        takes, below = self.maths.takes, self.maths.below
+        if below:
+            if x.dtype not in (torch.int64, torch.int32):
+                raise not_a(name, "x", x, "a tensor of int64 or int32")
+            if x.numel() and (x.amin() < 0 or x.amax() >= below):
+                got = f"got numbers from {x.amin()} to {x.amax()}"
+                raise ValueError(f"{name}: expected x from 0 to {below - 1}, {got}")
+        elif not x.is_floating_point():
             raise not_floating(name, "x", x)
         if takes and not takes[0](x.shape):
             raise ValueError(f"{name}: expected x of shape {takes[1]}, got {tuple(x.shape)}")
         for k, shape in self.shapes.items():
-            p = params[k]
-            if not isinstance(p, Tensor) or p.dtype != x.dtype or p.shape != shape:
-                error = not_like(name, f"params[{k!r}]", p, x.dtype, shape)
-                if isinstance(p, Tensor) and p.is_floating_point() and p.dtype != x.dtype:
+            p, dtype = params[k], x.dtype
+            if below:
+                dtype = p.dtype if getattr(p, "is_floating_point", bool)() else torch.float32
+            if not isinstance(p, Tensor) or p.dtype != dtype or p.shape != shape:
+                error = not_like(name, f"params[{k!r}]", p, dtype, shape)
+                if isinstance(p, Tensor) and p.is_floating_point() and p.dtype != dtype:
                     error.args = (f"{error}: x is {x.dtype}; x.to({p.dtype}) converts it",)
                 raise error
 
@@ -335,6 +359,12 @@ class _LossOfClassesCall(_LossCall):
                 what = f"targets from 0 to {classes - 1}, got: {error}"
                 raise ValueError(f"{self.name}: expected {what}") from error
             raise
+
+
+def _floating(f: Layer | None) -> tuple[bool, ...]:
+    """Whether x may be floating; somebody's own functions may take either."""
+    call = call_of(f) if f else None
+    return call.floating if isinstance(call, _LayerCall) else (True, False)
 
 
 def _first(grads: Any) -> Any:

@@ -7,7 +7,7 @@ in which order, decides the last bits and the time; the rest of its docstring sa
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import reduce
 from typing import Any, TypeAlias
 
@@ -254,6 +254,11 @@ def times_factor(gy: Tensor, x: Tensor, factor: Tensor) -> Tensor:
     return gy * factor if 0 in x.stride() else factor * gy
 
 
+def times_twice(gy: Tensor, r: Tensor) -> Tensor:
+    """∇Y ⊙ 2 R, in one pass; added to 0, no product is −0."""
+    return r.new_zeros(()).addcmul(r, gy, value=2)
+
+
 def normal_distribution(x: Tensor) -> Tensor:
     """(1 + erf(X/√2)) / 2.
 
@@ -287,6 +292,41 @@ def times_logistic_slope(gy: Tensor, x: Tensor, phi: Tensor) -> Tensor:
 def _plus_square(a: float, b: float, x: Tensor) -> Tensor:
     """a + b X², in one pass."""
     return x.new_full((), a).addcmul(x, x, value=b)
+
+
+def matrices(x: Tensor, parts: int, heads: int) -> tuple[Tensor, ...]:
+    """Each part of X, (..., T, parts · H · d), as one batch of matrices, (... H, T, d).
+
+    By one copy, so that all products with them are of one batch, which `bmm` takes as it is.
+    """
+    *n, t, features = x.shape
+    d = features // (parts * heads)
+    apart = x.reshape(math.prod(n), t, parts, heads, d).permute(2, 0, 3, 1, 4)
+    return apart.reshape(parts, math.prod(n) * heads, t, d).unbind(0)
+
+
+def rows(parts: Sequence[Tensor], shape: Sequence[int]) -> Tensor:
+    """The way back of `matrices`, to an X of this shape."""
+    *n, t, _ = shape
+    d = parts[0].shape[-1]
+    apart = [p.reshape(math.prod(n), -1, t, d).transpose(1, 2) for p in parts]
+    return torch.stack(apart, 2).reshape(shape)
+
+
+def scaled_product(a: Tensor, b: Tensor, scale: float) -> Tensor:
+    """A B · scale, for batches of matrices, without a pass over memory for the scale."""
+    return torch.baddbmm(a.new_zeros(()), a, b, beta=0, alpha=scale)
+
+
+def less_projections(n: Tensor, gy: Tensor, w: Tensor, gy_n: Tensor) -> Tensor:
+    """∇N − mean(∇N) − N ⊙ mean(∇N ⊙ N), of each row, with ∇N = ∇Y ⊙ w, from ∇Y ⊙ N.
+
+    Means are products with w / D. What is off comes first, since a result that `torch.vmap` goes
+    over whenever it goes over an operand can be written in place; a large one takes half the time.
+    """
+    each = w / -w.shape[-1]
+    along, mean = gy_n.matmul(each), gy.matmul(each)
+    return (n * along.unsqueeze(-1)).add_(mean.unsqueeze(-1)).addcmul_(gy, w)
 
 
 def at_least_single(x: Tensor) -> Tensor:
@@ -358,20 +398,20 @@ def minus_multiple(lr: float | Tensor, donate: bool) -> Callable[[Tensor, Tensor
     return into
 
 
-def minus_ratio(size: float | Tensor, write: Writer) -> Callable[[Tensor, Tensor, Tensor], Tensor]:
-    """(p, a, b) ↦ p − size · a / b, which may take the memory of b.
+def minus_ratio(size: float | Tensor, write: Writer) -> Callable[..., Tensor]:
+    """(p, a, b, home) ↦ p − size · a / b, which may take the memory of b, and home's on its way.
 
     Like the addcdiv_(a, b, value=-size) of PyTorch's optimizers, the product is rounded before the
     quotient is; half precision is computed in single precision and rounded once, at the end.
     """
     if not isinstance(size, Tensor):
-        return lambda p, a, b: write(b, torch.addcdiv, p, a, b, value=-size)
+        return lambda p, a, b, home: write(b, torch.addcdiv, p, a, b, value=-size)
     at = rounded(size)
 
-    def step(p: Tensor, a: Tensor, b: Tensor) -> Tensor:
+    def step(p: Tensor, a: Tensor, b: Tensor, home: Tensor) -> Tensor:
         if p.element_size() == 2:
-            return step(p.float(), a.float(), b.float()).to(p.dtype)
-        return write(b, torch.addcdiv, p, a * at(p.dtype), b, value=-1)
+            return step(*(t.float() for t in (p, a, b, home))).to(p.dtype)
+        return write(b, torch.addcdiv, p, write(home, torch.mul, a, at(p.dtype)), b, value=-1)
 
     return step
 

@@ -56,6 +56,28 @@ def tree_leaves(tree: Any) -> list[Any]:
     return leaves
 
 
+def at(tree: Any, path: str) -> Any:
+    """What is in nested dicts at a path, such as "0.weight"."""
+    for k in path.split("."):
+        tree = tree[k]
+    return tree
+
+
+def put(tree: Any, path: str, leaf: Any) -> Any:
+    """Nested dicts with another leaf at a path."""
+    k, _, rest = path.partition(".")
+    return {**tree, k: put(tree[k], rest, leaf) if rest else leaf}
+
+
+def taken(tree: Any, path: str) -> tuple[Any, Any]:
+    """The leaf at a path, and nested dicts without it."""
+    k, _, rest = path.partition(".")
+    if rest:
+        leaf, part = taken(tree[k], rest)
+        return leaf, {**tree, k: part}
+    return tree[k], {other: p for other, p in tree.items() if other != k}
+
+
 def tensors(name: str, tree: Any) -> list[Tensor]:
     """The leaves, all of which must be tensors; what isn't is refused in this name."""
     leaves = tree_leaves(tree)

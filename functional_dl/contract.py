@@ -17,7 +17,8 @@ integers, or None with wrt_input=False. What the way back needs is kept in that 
 else, so a pullback may be called any number of times and gives the same answer; it keeps params, x
 and y themselves, and if they are changed in place before it is called, its answer is another,
 without an error. `grads` share their memory with nothing else, so that whoever has them may write
-new params there. y has the dtype of x. Where a dimension of x counts samples, there may be none.
+new params there. y has the dtype of x or, where x holds integers, that of params. Where a dimension
+of x counts samples, there may be none.
 
 A loss is two pure functions of a prediction y and a target t:
 

@@ -9,20 +9,23 @@ Files of them, in the format of safetensors, are read and written by its own fun
 from collections.abc import Mapping
 from typing import Any
 
-import torch
 from torch import Tensor
 from torch.compiler import is_compiling
 
 from functional_dl._errors import not_a
+from functional_dl._guard import unallocated
 from functional_dl._tree import tree_map
 from functional_dl.contract import Layer, Params
+from functional_dl.layers._tied import ties_of
 
 
-def to_state_dict(params: Params) -> dict[str, Tensor]:
+def to_state_dict(params: Params, model: Layer | None = None) -> dict[str, Tensor]:
     """{"0": {"weight": W}, …} ↦ {"0.weight": W, …}, which `load_state_dict` of PyTorch's takes.
 
     Args:
         params: Nested dicts of tensors.
+        model: The layer with these params, if leaves of it are `tied`; these are then there under
+            all their names.
 
     Returns:
         The leaves, detached, in the memory of those of params. From params made in
@@ -33,7 +36,10 @@ def to_state_dict(params: Params) -> dict[str, Tensor]:
         ValueError: A key holds a dot, so that the way back would be lost.
         TypeError: A key is no string, or a leaf no tensor.
     """
-    return flattened("to_state_dict", params)
+    flat = flattened("to_state_dict", params)
+    for path, of in (ties_of(model) if model else {}).items():
+        flat[path] = flat[of]
+    return flat
 
 
 def flattened(name: str, params: Params) -> dict[str, Tensor]:
@@ -59,8 +65,8 @@ def from_state_dict(model: Layer | Params, state_dict: Mapping[str, Tensor]) -> 
     """The params of model from what `state_dict` of PyTorch's gives for the same architecture.
 
     Args:
-        model: Says which keys and shapes there are; so do nested dicts of tensors, such as
-            {"params": params, "state": state}, of a checkpoint.
+        model: Says which keys and shapes there are, and what is tied; so do nested dicts of
+            tensors, such as {"params": params, "state": state}, of a checkpoint.
         state_dict: The tensors, of any floating dtype and device; or those of many networks, each
             stacked along a first axis, as `torch.func.stack_module_state` does.
 
@@ -85,9 +91,9 @@ def params_from(name: str, model: Layer | Params, state_dict: Mapping[str, Tenso
         raise not_a(name, "state_dict", state_dict, "a dict")
     like = model
     if isinstance(like, Layer):
-        with torch.random.fork_rng(devices=[]):  # so that no random number is used up
-            like = like.init(device="meta")
+        like = unallocated(like)
     one = flattened(name, like)
+    state_dict = _untied(name, model, state_dict)
     n = getattr(next(iter(state_dict.values()), None), "shape", ())[:1]
     many = {k: p.new_empty((*n, *p.shape), device="meta") for k, p in one.items()}
     if faults(many, state_dict) and (wrong := faults(one, state_dict)):
@@ -96,6 +102,19 @@ def params_from(name: str, model: Layer | Params, state_dict: Mapping[str, Tenso
 
     leaves = iter(one)  # in the order of like's
     return tree_map(lambda _: state_dict[next(leaves)].detach(), like)
+
+
+def _untied(
+    name: str, model: Layer | Params, state_dict: Mapping[str, Tensor]
+) -> dict[str, Tensor]:
+    """The tensors, where those that are tied come once."""
+    ties = ties_of(model) if isinstance(model, Layer) else {}
+    for path, of in ties.items():
+        if path in state_dict and of in state_dict:
+            p, first = state_dict[path], state_dict[of]
+            if p is not first and not (p.shape == first.shape and p.allclose(first, 0, 0, True)):
+                raise ValueError(f"{name}: expected {path!r} to be {of!r}, with which it is tied")
+    return {k: p for k, p in state_dict.items() if k not in ties}
 
 
 def faults(like: Mapping[str, Tensor], state_dict: Mapping[str, Tensor]) -> dict[str, str]:

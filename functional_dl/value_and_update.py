@@ -10,6 +10,7 @@ from torch import Tensor
 
 from functional_dl._errors import not_a, not_keyed
 from functional_dl._guard import rebuilt, unguarded, with_vjp
+from functional_dl._tree import at, put, taken
 from functional_dl.contract import (
     Cotangents,
     Generator,
@@ -21,7 +22,9 @@ from functional_dl.contract import (
     State,
     Update,
     Vjp,
+    call_of,
 )
+from functional_dl.layers._tied import Tied, place_of
 from functional_dl.state_dict import check_untied
 from functional_dl.value_and_grad import check_parts, given
 
@@ -118,6 +121,13 @@ def _way_back(
 
 def updating(f: Layer, update: Update) -> Layer:
     """The layer, but its pullback gives new params in the place of gradients, and only once."""
+    if isinstance(call_of(f), Tied):
+        by_layer = _updating_by_what_comes(f)
+
+        def vjp_of_pairs(params: Params, *x: Any) -> tuple[Tensor, Pullback]:
+            return by_layer.vjp(_pairs(f, params, update), *x)
+
+        return f._replace(vjp=vjp_of_pairs)
     if f.layers:
         return rebuilt(f, lambda _, part: updating(part, update))
     vjp_of_f = unguarded(f)
@@ -213,6 +223,13 @@ def _parts(f: Layer, params: Params, trees: State, update: Callable[..., Any]) -
     }
 
 
+def _pairs(f: Layer, params: Params, update: Update) -> Any:
+    """For each layer in its place: its params, and what updates them."""
+    if not f.layers:
+        return params, update
+    return {k: _pairs(g, params[k], update) for k, g in f.layers.items()}
+
+
 def _each(f: Layer, parts: Any, what: Callable[[Any], Any]) -> Any:
     """what of each layer's part, in its place."""
     if not f.layers:
@@ -225,6 +242,16 @@ def _updating_by_what_comes(f: Layer) -> Layer:
 
     Its pullback gives what that gives in the place of gradients.
     """
+    call = call_of(f)
+    if isinstance(call, Tied):
+        whole, leaves = _updating_by_what_comes(call.f), call.leaves.items()
+
+        def vjp_of_whole(pairs: Any, *x: Any) -> tuple[Tensor, Pullback]:
+            for path, of in leaves:
+                pairs = _shared(f, pairs, path, of)
+            return whole.vjp(pairs, *x)
+
+        return f._replace(vjp=vjp_of_whole)
     if f.layers:
         return rebuilt(f, lambda _, part: _updating_by_what_comes(part))
 
@@ -232,3 +259,24 @@ def _updating_by_what_comes(f: Layer) -> Layer:
         return _updating(f.vjp, *pair, x, *((generator,) if f.draws else ()))
 
     return f._replace(vjp=vjp)
+
+
+def _shared(f: Layer, pairs: Any, path: str, of: str) -> Any:
+    """The pairs, with a leaf in two places; its gradient in the second waits for the first."""
+    (place, leaf), (first_place, first_leaf) = place_of(f, path), place_of(f, of)
+    params, update = at(pairs, place)
+    first_params, first_update = at(pairs, first_place)
+    waiting: list[Tensor] = []
+
+    def update_rest(params: Params, grads: Params) -> Any:
+        g, grads = taken(grads, leaf)
+        waiting.append(g)
+        return update(taken(params, leaf)[1], grads)
+
+    def update_first(params: Params, grads: Params) -> Any:
+        g = at(grads, first_leaf) + waiting.pop()
+        return first_update(params, put(grads, first_leaf, g))
+
+    shared = put(params, leaf, at(first_params, first_leaf))
+    pairs = put(pairs, place, (shared, update_rest))
+    return put(pairs, first_place, (first_params, update_first))

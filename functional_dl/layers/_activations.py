@@ -18,6 +18,7 @@ from functional_dl._numerics import (
     times_normal_slope,
     times_one_minus_square,
     times_sigmoid_slope,
+    times_twice,
     where_positive,
 )
 from functional_dl.contract import Cotangents, Params, Pullback
@@ -45,6 +46,36 @@ def relu() -> Maths:
         TypeError: The layer raises it for tensors that are not floating or differ in dtype.
     """
     return _elementwise(Tensor.relu, where_positive)
+
+
+@layer
+def relu_squared() -> Maths:
+    """Y = R², with R = max(X, 0).
+
+    Backward, for a cotangent ∇Y:
+
+        ∇X = 2 R ⊙ ∇Y
+
+    Bits: those of autograd of `x.relu().square()`, value and gradient, for finite numbers; here, an
+    infinite ∇Y gives NaN where R is 0.
+
+    Returns:
+        A layer from (...) to (...), without params.
+
+    Raises:
+        ValueError: The layer raises it for params and for a cotangent of another shape.
+        TypeError: The layer raises it for tensors that are not floating or differ in dtype.
+
+    Source:
+        So et al., "Primer: searching for efficient transformers for language modeling", NeurIPS
+        2021.
+    """
+
+    def forward(x: Tensor) -> tuple[Tensor, tuple[Tensor]]:
+        r = x.relu()
+        return r * r, (r,)
+
+    return _rounded_once(forward, times_twice)
 
 
 @layer

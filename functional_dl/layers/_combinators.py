@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from jaxtyping import Float
+from jaxtyping import Float, Shaped
 from torch import Tensor
 
 from functional_dl._errors import not_a, not_like
@@ -38,16 +38,19 @@ def sequential(*layers: Layer) -> Maths:
     chain = [(k, unguarded(f), f.draws) for k, f in named.items()]
 
     def vjp(
-        params: Params, x: Float[Tensor, "*A"], generator: Generator = None
+        params: Params, x: Shaped[Tensor, "*A"], generator: Generator = None
     ) -> tuple[Float[Tensor, "*B"], Pullback]:
         dtype = x.dtype
         links: list[tuple[str, Pullback, Any, bool]] = []
         some = False  # whether a layer before has params
         for k, f, draws in chain:
-            p, shape = params[k], x.shape
+            p = params[k]
+            shape: Any = x.shape
             x, pullback_of_f = f(p, x, generator) if draws else f(p, x)
             if x.dtype is not dtype:
-                raise not_like("sequential", f"y of layer {k}", x, dtype, x.shape)
+                if dtype.is_floating_point:
+                    raise not_like("sequential", f"y of layer {k}", x, dtype, x.shape)
+                dtype, shape = x.dtype, None  # integers, which have no cotangent
             links.append((k, pullback_of_f, shape, some))
             some = some or bool(p)
 
@@ -56,18 +59,18 @@ def sequential(*layers: Layer) -> Maths:
             gx: Any = gy
             del gy  # gx alone holds a cotangent, and only until the next one is there
             for k, pullback_of_f, shape, some in reversed(links):
-                wrt_x = wrt_input or some
+                wrt_x = shape is not None and (wrt_input or some)
                 grads[k], gx = pullback_of_f(gx, wrt_input=wrt_x)
                 if not wrt_x:
-                    return grads, None  # nothing before has params
+                    return grads, None  # nothing before needs it
                 if gx is None or gx.shape != shape or gx.dtype is not dtype:
                     from_layer = f"the cotangent from layer {k}"
-                    raise not_like("sequential", from_layer, gx, dtype, shape)
+                    raise not_like("sequential", from_layer, gx, dtype, shape or ())
             return grads, gx if wrt_input else None
 
         return x, pullback
 
-    def apply(params: Params, x: Float[Tensor, "*A"]) -> Float[Tensor, "*B"]:
+    def apply(params: Params, x: Shaped[Tensor, "*A"]) -> Float[Tensor, "*B"]:
         for k, f in named.items():
             x = f.apply(params[k], x)
         return x
@@ -165,7 +168,7 @@ def parallel(*layers: Layer) -> Maths:
         return y
 
     def vjp(
-        params: Params, x: Float[Tensor, "*A"], generator: Generator = None
+        params: Params, x: Shaped[Tensor, "*A"], generator: Generator = None
     ) -> tuple[Float[Tensor, "*B"], Pullback]:
         ys: dict[str, Tensor] = {}
         pullbacks: dict[str, Pullback] = {}
@@ -176,6 +179,7 @@ def parallel(*layers: Layer) -> Maths:
         def pullback(gy: Float[Tensor, "*B"], *, wrt_input: bool = True) -> Cotangents:
             grads: Params = {k: {} for k in named}
             gx: Any = None
+            wrt_input = wrt_input and x.is_floating_point()
             for k, pullback_of_f in reversed(pullbacks.items()):
                 grads[k], part = pullback_of_f(gy, wrt_input=wrt_input)
                 if wrt_input:
@@ -187,7 +191,7 @@ def parallel(*layers: Layer) -> Maths:
 
         return summed(ys), pullback
 
-    def apply(params: Params, x: Float[Tensor, "*A"]) -> Float[Tensor, "*B"]:
+    def apply(params: Params, x: Shaped[Tensor, "*A"]) -> Float[Tensor, "*B"]:
         return summed({k: f.apply(params[k], x) for k, f in named.items()})
 
     return Maths(vjp, layers=named, apply=apply)

@@ -17,7 +17,9 @@ from functional_dl.contract import (
     Layer,
     Params,
     Pullback,
+    call_of,
 )
+from functional_dl.layers._tied import Tied
 
 
 def frozen(f: Layer, params: Params) -> Layer:
@@ -89,6 +91,10 @@ class _Frozen(Call):
 
 def _constant(f: Layer) -> Layer:
     """f, whose pullback computes no gradients of params where that can be had."""
+    call = call_of(f)
+    if isinstance(call, Tied):
+        vjp_of_whole = _constant(call.f).vjp
+        return f._replace(vjp=lambda params, *x: vjp_of_whole(call.filled(params), *x))
     if f.layers:
         return rebuilt(f, lambda _, part: _constant(part))
     maths = maths_of(f)

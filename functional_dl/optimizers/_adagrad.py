@@ -55,7 +55,7 @@ def adagrad(
 
         def leaf(p: Tensor, g: Tensor, s: Tensor) -> tuple[Tensor, Tensor]:
             s = write(s, torch.addcmul, s, g, g)
-            return minus(p, g, s.sqrt().add_(offset[s.dtype])), s
+            return minus(p, g, s.sqrt().add_(offset[s.dtype]), g), s
 
         return leaf
 

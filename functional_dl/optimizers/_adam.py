@@ -71,7 +71,7 @@ def adam(
             m = write(m, torch.lerp, m, g, 1 - beta1)
             v = write(v, torch.mul, v, b2[v.dtype])
             v = write(v, torch.addcmul, v, g, g, value=1 - beta2)
-            return minus(p, m, v.sqrt().div_(root(v.dtype)).add_(offset[v.dtype])), m, v
+            return minus(p, m, v.sqrt().div_(root(v.dtype)).add_(offset[v.dtype]), g), m, v
 
         return leaf
 

@@ -68,7 +68,7 @@ def rmsprop(
                 new.append(a)
             root = square.sqrt().add_(offset[v.dtype])
             if not momentum:
-                return minus(p, g, root), *new
+                return minus(p, g, root, g), *new
             b = write(others[-1], torch.mul, others[-1], mu[v.dtype])
             b = write(b, torch.addcdiv, b, g, root)
             return along(p, b), *new, b
