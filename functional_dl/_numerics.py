@@ -82,9 +82,10 @@ def affine_grads(gy: Tensor, x: Tensor, weight: Tensor, bias: Tensor | None) -> 
 
 def affine_input_grad(gy: Tensor, x: Tensor, weight: Tensor) -> Tensor:
     """∇Y W, by rows or by columns as X is: see `affine_grads`."""
-    if gy.dim() != 2:
+    strides = x.stride()
+    if len(strides) != 2:
         return affine_input_grad(_rows(gy), _rows(x), weight).reshape(x.shape)
-    if x.stride()[0] == 1 and x.stride() == (1, x.shape[0]):
+    if strides[0] == 1 and strides[1] == x.shape[0]:
         return weight.mT.mm(gy.mT).mT
     return gy.mm(weight)
 
