@@ -49,18 +49,17 @@ def rms_norm(features: int, eps: float = 1e-5) -> Maths:
         dtype, w = x.dtype, at_least_single(params["weight"]).expand_as(x)
         x = at_least_single(x)
         r = x.square().mean(-1, keepdim=True).add_(eps).rsqrt_()
-        n = x * r
 
         def pullback(gy: Float[Tensor, "*N D"], *, wrt_input: bool = True) -> Cotangents:
             gy = at_least_single(gy)
-            grads = {"weight": (gy * n).sum_to_size(features).to(dtype)}
+            grads = {"weight": (x * r * gy).sum_to_size(features).to(dtype)}
             if not wrt_input:
                 return grads, None
             gn = gy * w
             gv = (gn * x).sum(-1, keepdim=True) * -0.5 * r.pow(3)
             return grads, (x * (gv / features * 2)).add_(gn * r).to(dtype)
 
-        return (n * w).to(dtype), pullback
+        return (x * r * w).to(dtype), pullback  # N is made anew on the way back, and not kept
 
     takes = lambda shape: shape[-1:] == (features,), f"(..., {features})"
     return Maths(vjp, {"weight": (features,)}, _one_and_zero, takes=takes)
