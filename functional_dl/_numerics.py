@@ -289,8 +289,8 @@ def logistic_distribution(x: Tensor) -> Tensor:
 
 def logistic_slope(x: Tensor, phi: Tensor) -> Tensor:
     """Φ + X ⊙ Φ ⊙ (1 − Φ) ⊙ dU/dX."""
-    density = phi.addcmul(phi, phi, value=-1)
-    return density.mul_(_plus_square(_CUBIC, 3 * 0.044715 * _CUBIC, x).mul_(x)).add_(phi)
+    x_slope = _plus_square(_CUBIC, 3 * 0.044715 * _CUBIC, x).mul_(x)
+    return x_slope.addcmul(x_slope, phi, value=-1).mul_(phi).add_(phi)
 
 
 def _plus_square(a: float, b: float, x: Tensor) -> Tensor:
@@ -330,7 +330,7 @@ def less_projections(n: Tensor, gy: Tensor, w: Tensor, gy_n: Tensor) -> Tensor:
     """
     each = w / -w.shape[-1]
     along, mean = gy_n.matmul(each), gy.matmul(each)
-    return (n * along.unsqueeze(-1)).add_(mean.unsqueeze(-1)).addcmul_(gy, w)
+    return (n * along.unsqueeze(-1)).add_(mean.unsqueeze(-1)).addcmul(gy, w)
 
 
 def at_least_single(x: Tensor) -> Tensor:

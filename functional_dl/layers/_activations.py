@@ -205,10 +205,11 @@ def gelu(approximate: str = "none") -> Maths:
     def forward(x: Tensor) -> tuple[Tensor, tuple[Tensor]]:
         x = at_least_single(x)
         phi = distribution(x)
-        return x * phi, (slope(x, phi),)  # the factor of ∇Y, which is all that is kept
+        kept = slope(x, phi)
+        return phi.mul_(x), (kept,)
 
     def apply(params: Params, x: Float[Tensor, "*N"]) -> Float[Tensor, "*N"]:
-        return (x * distribution(at_least_single(x))).to(x.dtype)
+        return distribution(at_least_single(x)).mul_(x).to(x.dtype)
 
     return _rounded_once(forward, torch.mul)._replace(apply=apply)
 

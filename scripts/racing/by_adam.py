@@ -101,32 +101,35 @@ def core_step(model: fdl.Layer, optimizer: fdl.Optimizer, donate: bool = False) 
     return step
 
 
-def updating_step(model: fdl.Layer, optimizer: fdl.Optimizer, donate: bool = False) -> Step:
-    """A step by the functional core, which never holds all gradients at once."""
-    f = fdl.value_and_update(model, fdl.cross_entropy(), optimizer)
-
-    def step(carry: Any, batch: Any) -> tuple[Any, Tensor]:
-        (params, state), (inputs, targets) = carry, batch
-        loss, params, state = f(params, inputs, targets, state, RATE, donate=donate)
-        return (params, state), loss
-
-    return step
-
-
 def core(
     model: fdl.Layer,
     optimizer: fdl.Optimizer,
     data: Batches,
     make: Make = eager,
     by: Callable[..., Turn] = by_steps,
-    step: Callable[..., Step] = core_step,
 ) -> Turn:
     """The functional core, from the first params that torch's seed gives."""
     with torch.inference_mode():  # what is made in it can be donated in it
         params = model.init()
         carry = params, optimizer.init(params)
         data = fdl.tree_map(torch.clone, data)
-        return by(make, step(model, optimizer, donate=True), carry, data)
+        return by(make, core_step(model, optimizer, donate=True), carry, data)
+
+
+def updating(model: fdl.Layer, optimizer: fdl.Optimizer, data: Batches) -> Turn:
+    """The functional core, which hands its params over and never holds all gradients at once."""
+    f = fdl.value_and_update(model, fdl.cross_entropy(), optimizer)
+    with torch.inference_mode():
+        params = model.init()
+        held = [optimizer.init(params), params]
+
+    def step(inputs: Tensor, targets: Tensor) -> Tensor:
+        loss, params, state = f(held.pop(), inputs, targets, held.pop(), RATE, donate=True)
+        held.extend((state, params))
+        return loss
+
+    del params
+    return all_of(data, step)
 
 
 def torch_func(model: nn.Module, criterion: nn.Module, data: Batches, decay: float = 0.0) -> Turn:

@@ -4,6 +4,7 @@ A contestant begins with a plan, and the parameters that its seed gives. It then
 batches, and returns the losses of all steps.
 """
 
+from collections.abc import Callable
 from dataclasses import replace
 from functools import cache, partial
 from typing import Any
@@ -17,7 +18,7 @@ from language import text
 from language.plan import Plan
 from racing import by_adam
 from racing.adam_peers import func_carry, jax_step
-from racing.by_adam import Batches, compiled, jax_by_steps, updating_step
+from racing.by_adam import Batches, compiled, jax_by_steps
 from racing.jax_gpt import jax_loss
 from racing.race import Turn
 from report.contestant import Contestant, Whose
@@ -63,9 +64,9 @@ def data(plan: Plan) -> Batches:
     return torch.stack(x), torch.stack(t)
 
 
-def core(plan: Plan, **options: Any) -> Turn:
+def core(plan: Plan, train: Callable[..., Turn] = by_adam.core, **options: Any) -> Turn:
     """The functional core."""
-    return by_adam.core(plan.core(len(the_text().alphabet)), ADAMW, data(plan), **options)
+    return train(plan.core(len(the_text().alphabet)), ADAMW, data(plan), **options)
 
 
 def twin(plan: Plan) -> nn.Module:
@@ -99,7 +100,7 @@ QUICK = (
     PYTORCH,
     Contestant("PyTorch, fused AdamW", Whose.PYTORCH, partial(pytorch, fused=True), exact=False),
     CORE,
-    replace(CORE, name="core, value_and_update", begin=partial(core, step=updating_step)),
+    replace(CORE, name="core, value_and_update", begin=partial(core, train=by_adam.updating)),
     replace(CORE, name="core, traced", begin=partial(core, make=fdl.trace)),
 )
 """Those that compile nothing."""
