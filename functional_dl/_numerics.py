@@ -275,8 +275,7 @@ def normal_slope(x: Tensor, phi: Tensor) -> Tensor:
 
     The factor goes into the exponent, which saves a pass over memory.
     """
-    density = _plus_square(-math.log(2 * math.pi) / 2, -0.5, x).exp_()
-    return density.mul_(x).add_(phi)
+    return phi.addcmul(x, _plus_square(-math.log(2 * math.pi) / 2, -0.5, x).exp_())
 
 
 def logistic_distribution(x: Tensor) -> Tensor:

@@ -206,10 +206,10 @@ def gelu(approximate: str = "none") -> Maths:
         x = at_least_single(x)
         phi = distribution(x)
         kept = slope(x, phi)
-        return phi.mul_(x), (kept,)
+        return x * phi, (kept,)
 
     def apply(params: Params, x: Float[Tensor, "*N"]) -> Float[Tensor, "*N"]:
-        return distribution(at_least_single(x)).mul_(x).to(x.dtype)
+        return (x * distribution(at_least_single(x))).to(x.dtype)
 
     return _rounded_once(forward, torch.mul)._replace(apply=apply)
 
