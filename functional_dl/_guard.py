@@ -335,10 +335,10 @@ class _LossCall(Call):
         return self.vjp(y, t)[0]
 
     def vjp(self, y: Any, t: Any) -> tuple[Tensor, LossPullback]:
-        if not isinstance(y, Tensor) or not y.is_floating_point():
+        if not isinstance(y, Tensor) or not (dtype := y.dtype).is_floating_point:
             raise not_floating(self.name, "the prediction", y)
-        if not isinstance(t, Tensor) or t.shape != y.shape or t.dtype is not y.dtype:
-            raise not_like(self.name, "the target", t, y.dtype, y.shape)
+        if not isinstance(t, Tensor) or t.shape != y.shape or t.dtype is not dtype:
+            raise not_like(self.name, "the target", t, dtype, y.shape)
         return self.maths(y, t)
 
 

@@ -83,9 +83,10 @@ def affine_grads(gy: Tensor, x: Tensor, weight: Tensor, bias: Tensor | None) -> 
 
 def affine_input_grad(gy: Tensor, x: Tensor, weight: Tensor) -> Tensor:
     """∇Y W, by rows or by columns as X is: see `affine_grads`."""
-    if gy.dim() != 2:
+    strides = x.stride()
+    if len(strides) != 2:
         return affine_input_grad(_rows(gy), _rows(x), weight).reshape(x.shape)
-    if x.stride()[0] == 1 and x.stride() == (1, x.shape[0]):
+    if strides[0] == 1 and strides[1] == x.shape[0]:
         return weight.mT.mm(gy.mT).mT
     return gy.mm(weight)
 
@@ -250,8 +251,11 @@ def one_or(x: Tensor, slope: float) -> Tensor:
 
 
 def times_factor(gy: Tensor, x: Tensor, factor: Tensor) -> Tensor:
-    """∇Y ⊙ F, laid out like PyTorch's: as X, but as ∇Y where X repeats elements."""
-    return gy * factor if 0 in x.stride() else factor * gy
+    """F ⊙ ∇Y, laid out like PyTorch's: as X, and where X repeats elements, as ∇Y."""
+    for d, step in enumerate(x.stride()):
+        if step == 0:
+            factor = factor.narrow(d, 0, min(x.shape[d], 1))
+    return factor.expand_as(x) * gy
 
 
 def times_twice(gy: Tensor, r: Tensor) -> Tensor:
@@ -267,12 +271,12 @@ def normal_distribution(x: Tensor) -> Tensor:
     return torch.erfc(x * -math.sqrt(0.5)).mul_(0.5)
 
 
-def times_normal_slope(gy: Tensor, x: Tensor, phi: Tensor) -> Tensor:
-    """∇Y ⊙ (Φ + X ⊙ exp(−X²/2) / √(2π)).
+def normal_slope(x: Tensor, phi: Tensor) -> Tensor:
+    """Φ + X ⊙ exp(−X²/2) / √(2π).
 
     The factor goes into the exponent, which saves a pass over memory.
     """
-    return gy * phi.addcmul(x, _plus_square(-math.log(2 * math.pi) / 2, -0.5, x).exp_())
+    return phi.addcmul(x, _plus_square(-math.log(2 * math.pi) / 2, -0.5, x).exp_())
 
 
 def logistic_distribution(x: Tensor) -> Tensor:
@@ -283,10 +287,10 @@ def logistic_distribution(x: Tensor) -> Tensor:
     return _plus_square(_CUBIC, 0.044715 * _CUBIC, x).mul_(x).sigmoid_()
 
 
-def times_logistic_slope(gy: Tensor, x: Tensor, phi: Tensor) -> Tensor:
-    """∇Y ⊙ (Φ + X ⊙ Φ ⊙ (1 − Φ) ⊙ dU/dX)."""
+def logistic_slope(x: Tensor, phi: Tensor) -> Tensor:
+    """Φ + X ⊙ Φ ⊙ (1 − Φ) ⊙ dU/dX."""
     x_slope = _plus_square(_CUBIC, 3 * 0.044715 * _CUBIC, x).mul_(x)
-    return gy * phi.addcmul(x_slope, phi.addcmul(phi, phi, value=-1))
+    return x_slope.addcmul(x_slope, phi, value=-1).mul_(phi).add_(phi)
 
 
 def _plus_square(a: float, b: float, x: Tensor) -> Tensor:

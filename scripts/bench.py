@@ -18,6 +18,8 @@ from racing.sections import (
     cold,
     digits,
     digits_seeds,
+    gpt,
+    gpt_memory,
     growth,
     memory,
     per_sample,
@@ -26,10 +28,11 @@ from racing.sections import (
     threads,
 )
 
-SECTIONS = {
-    m.SECTION.name: m.SECTION
-    for m in (step, seeds, growth, threads, big, memory, digits, digits_seeds, per_sample, cold)
-}
+MODULES = (
+    *(step, seeds, growth, threads, big, memory),
+    *(digits, digits_seeds, per_sample, gpt, gpt_memory, cold),
+)
+SECTIONS = {m.SECTION.name: m.SECTION for m in MODULES}
 PEERS = ("jax", "numpy", "onnxruntime", "openvino")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import torch
 from jaxtyping import Float
 from torch import Tensor
 
@@ -11,11 +12,11 @@ from functional_dl._guard import Maths, layer
 from functional_dl._numerics import (
     at_least_single,
     logistic_distribution,
+    logistic_slope,
     normal_distribution,
+    normal_slope,
     one_or,
     times_factor,
-    times_logistic_slope,
-    times_normal_slope,
     times_one_minus_square,
     times_sigmoid_slope,
     times_twice,
@@ -195,18 +196,22 @@ def gelu(approximate: str = "none") -> Maths:
     """
     if approximate not in ("none", "tanh"):
         raise ValueError(f"gelu: expected approximate to be 'none' or 'tanh', got {approximate!r}")
-    distribution, times_slope = (
-        (normal_distribution, times_normal_slope)
+    distribution, slope = (
+        (normal_distribution, normal_slope)
         if approximate == "none"
-        else (logistic_distribution, times_logistic_slope)
+        else (logistic_distribution, logistic_slope)
     )
 
-    def forward(x: Tensor) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+    def forward(x: Tensor) -> tuple[Tensor, tuple[Tensor]]:
         x = at_least_single(x)
         phi = distribution(x)
-        return x * phi, (x, phi)
+        kept = slope(x, phi)
+        return x * phi, (kept,)
 
-    return _rounded_once(forward, times_slope)
+    def apply(params: Params, x: Float[Tensor, "*N"]) -> Float[Tensor, "*N"]:
+        return (x * distribution(at_least_single(x))).to(x.dtype)
+
+    return _rounded_once(forward, torch.mul)._replace(apply=apply)
 
 
 @layer

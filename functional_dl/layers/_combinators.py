@@ -35,8 +35,7 @@ def sequential(*layers: Layer) -> Maths:
             dtype than it gets, besides what its layers raise.
     """
     named = _named("sequential", layers)
-    chain = {k: unguarded(f) for k, f in named.items()}
-    drawing = {k for k, f in named.items() if f.draws}
+    chain = [(k, unguarded(f), f.draws) for k, f in named.items()]
 
     def vjp(
         params: Params, x: Shaped[Tensor, "*A"], generator: Generator = None
@@ -44,10 +43,10 @@ def sequential(*layers: Layer) -> Maths:
         dtype = x.dtype
         links: list[tuple[str, Pullback, Any, bool]] = []
         some = False  # whether a layer before has params
-        for k, f in chain.items():
+        for k, f, draws in chain:
             p = params[k]
             shape: Any = x.shape
-            x, pullback_of_f = f(p, x, generator) if k in drawing else f(p, x)
+            x, pullback_of_f = f(p, x, generator) if draws else f(p, x)
             if x.dtype is not dtype:
                 if dtype.is_floating_point:
                     raise not_like("sequential", f"y of layer {k}", x, dtype, x.shape)
@@ -157,8 +156,7 @@ def parallel(*layers: Layer) -> Maths:
     if not layers:
         raise ValueError("parallel: expected at least one layer, got none")
     named = _named("parallel", layers)
-    branches = {k: unguarded(f) for k, f in named.items()}
-    drawing = {k for k, f in named.items() if f.draws}
+    branches = [(k, unguarded(f), f.draws) for k, f in named.items()]
 
     def summed(ys: dict[str, Tensor]) -> Tensor:
         first, *others = ys
@@ -174,9 +172,9 @@ def parallel(*layers: Layer) -> Maths:
     ) -> tuple[Float[Tensor, "*B"], Pullback]:
         ys: dict[str, Tensor] = {}
         pullbacks: dict[str, Pullback] = {}
-        for k, f in branches.items():
-            given = (generator,) if k in drawing else ()
-            ys[k], pullbacks[k] = f(params[k], x, *given)
+        for k, f, draws in branches:
+            p = params[k]
+            ys[k], pullbacks[k] = f(p, x, generator) if draws else f(p, x)
 
         def pullback(gy: Float[Tensor, "*B"], *, wrt_input: bool = True) -> Cotangents:
             grads: Params = {k: {} for k in named}

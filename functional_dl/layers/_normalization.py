@@ -56,18 +56,18 @@ def rms_norm(features: int, eps: float = 1e-5) -> Maths:
         dtype, w = x.dtype, at_least_single(unpromoted(params["weight"], x)).expand_as(x)
         last, x = channels_last(x), at_least_single(x)
         r = x.square().mean(-1, keepdim=True).add_(eps).rsqrt_()
-        n = x * r
 
         def pullback(gy: Float[Tensor, "*N D"], *, wrt_input: bool = True) -> Cotangents:
             gy = at_least_single(gy)
-            grads = {"weight": (gy * n).sum_to_size(features).to(dtype)}
+            grads = {"weight": (x * r * gy).sum_to_size(features).to(dtype)}
             if not wrt_input:
                 return grads, None
             gn = gy * w
             gv = (gn * x).sum_to_size(r.shape) * -0.5 * r.pow(3)
             return grads, rounded_to(dtype, (gn * r).add_(x * (gv / features * 2)))
 
-        return rounded_to(dtype, in_order(n * w, last)), pullback  # laid out as PyTorch's is
+        # N is made anew on the way back, and not kept; Y is laid out as PyTorch's is.
+        return rounded_to(dtype, in_order(x * r * w, last)), pullback
 
     takes = lambda shape: shape[-1:] == (features,), f"(..., {features})"
     return Maths(vjp, {"weight": (features,)}, _one_and_zero, takes=takes)

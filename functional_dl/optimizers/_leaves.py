@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import wraps
 from numbers import Real
 from typing import Any, NamedTuple, ParamSpec, TypeAlias
 
 import torch
 from torch import Tensor
-from torch.compiler import is_compiling
+from torch.compiler import is_dynamo_compiling
 
 from functional_dl._errors import not_a, not_floating, not_keyed, not_like
 from functional_dl._numerics import ONE, Writer, rounded, writer
@@ -115,7 +115,8 @@ class OptimizerCall(Call):
         leaf = rule.begin(lr, step, writer(donate))
         if rule.weight_decay:
             leaf = _decaying(leaf, lr, rule)
-        return each_leaf(name, leaf, params, grads, lr, [*rule.state], state, new), new
+        trees, new_trees = ({k: tree[k] for k in rule.state} for tree in (state, new))
+        return each_leaf(name, leaf, params, grads, lr, trees, new_trees), new
 
 
 def _decaying(leaf: LeafRule, lr: float | Tensor, rule: Rule) -> LeafRule:
@@ -140,28 +141,26 @@ def each_leaf(
     params: Params,
     grads: Params,
     lr: float | Tensor,
-    keys: Sequence[str] = (),
     state: State | None = None,
     new: State | None = None,
 ) -> Params:
     """rule(p, ∇p, …) for every leaf p; errors are in the name of the optimizer.
 
-    Under these keys, state has trees of what else the rule takes, and new those of what else it
-    gives.
+    state has trees of what else the rule takes, and new, empty, those of what else it gives.
     """
     state, new = state or {}, new or {}
     seen: list[Tensor] = []
     try:
-        made = _each(rule, params, grads, [state[k] for k in keys], [new[k] for k in keys], seen)
-        if not is_compiling() and len({*map(id, seen)}) < len(seen):
+        made = _each(rule, params, grads, [*state.values()], [*new.values()], seen)
+        if not is_dynamo_compiling() and len({*map(id, seen)}) < len(seen):
             check_untied(name, params)
         if not isinstance(lr, Tensor) and lr > _LEAST_MAX:
             check_fits(name, lr, params)
         return made
     except Exception:
-        check_grads(name, params, grads, real=bool(keys))
-        for k in keys:
-            check_grads(name, params, state[k], f"state[{k!r}]")
+        check_grads(name, params, grads, real=bool(state))
+        for k, tree in state.items():
+            check_grads(name, params, tree, f"state[{k!r}]")
         check_fits(name, lr, params)
         raise
 
@@ -185,21 +184,21 @@ def _each(
                 made[k] = _each(rule, p, g, *of_p, seen)
             else:
                 made[k] = _each(rule, p, g, states, news, seen)
-        elif p.shape != g.shape or (dtype := p.dtype) is not g.dtype:
+        elif (shape := p.shape) != g.shape or (dtype := p.dtype) is not g.dtype:
             raise ValueError
         elif states:
             remembered = [tree[k] for tree in states]
             for leaf in remembered:
-                if leaf.shape != p.shape or leaf.dtype is not dtype:
+                if leaf.shape != shape or leaf.dtype is not dtype:
                     raise ValueError
             if not dtype.is_floating_point:
                 raise TypeError
-            made[k], *remembered = (rule if p.dim() else _of_row(rule))(p, g, *remembered)
+            made[k], *remembered = (rule if shape else _of_row(rule))(p, g, *remembered)
             for tree, leaf in zip(news, remembered, strict=True):
                 tree[k] = leaf
             seen.append(p)
         elif dtype.is_floating_point or dtype.is_complex:
-            made[k] = rule(p, g) if p.dim() else _of_row(rule)(p, g)
+            made[k] = rule(p, g) if shape else _of_row(rule)(p, g)
             seen.append(p)
         else:
             raise TypeError

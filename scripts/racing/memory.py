@@ -1,5 +1,6 @@
 """How much memory a process uses, and has used at most, as Linux tells it."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 PEAK = Path("/proc/self/clear_refs")
@@ -10,6 +11,21 @@ MALLOCS = {
     "as it is": {},
 }
 """The first shows what is in use, the second what the system sees."""
+
+
+EVEN_SMALL = {"MALLOC_MMAP_THRESHOLD_": str(2**14)}
+"""Gives back what is freed of small tensors, too."""
+
+
+def beyond(step: Callable[[], object], first: int = 2, then: int = 3) -> int:
+    """The most memory of some steps beyond that between them, after those that set things up."""
+    for _ in range(first):
+        step()
+    PEAK.write_text("5")  # from here on
+    before = resident("VmRSS")
+    for _ in range(then):
+        step()
+    return resident("VmHWM") - before
 
 
 def resident(what: str) -> int:

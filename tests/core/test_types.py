@@ -21,7 +21,7 @@ FILES = "types", "parity", "values", "users_layers"
 def test_annotations_hold_where_they_are_checked() -> None:
     """In a process of its own, where functional_dl is imported with checks."""
     files = [CORE / f"test_{name}.py" for name in FILES]
-    checked = "--jaxtyping-packages=functional_dl,beartype.beartype", "--hypothesis-profile=checked"
+    by = "--jaxtyping-packages=functional_dl,beartype_once.beartype_once"
     command = [
         sys.executable,
         "-m",
@@ -29,7 +29,8 @@ def test_annotations_hold_where_they_are_checked() -> None:
         "-q",
         "-p",
         "no:cacheprovider",
-        *checked,
+        by,
+        "--hypothesis-profile=checked",
         "-k",
         "not 2-threads",
     ]

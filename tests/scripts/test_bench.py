@@ -5,7 +5,9 @@ import os
 import random
 from argparse import Namespace
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 import torch
@@ -16,7 +18,8 @@ import cli
 import figures
 from classifier.networks import CNN, MLP
 from classifier.networks import Network as DigitsNetwork
-from racing import digits_contestants
+from language.plan import Plan
+from racing import digits_contestants, gpt_contestants
 from racing.contestants import (
     COMPILED_MODEL,
     CONTESTANTS,
@@ -31,7 +34,15 @@ from racing.contestants import (
 )
 from racing.race import Entry, compare, contest, rows, start
 from racing.section import Section
-from racing.sections import digits_seeds, growth, memory, per_sample, seeds, threads
+from racing.sections import (
+    digits_seeds,
+    gpt_memory,
+    growth,
+    memory,
+    per_sample,
+    seeds,
+    threads,
+)
 from report.contestant import Contestant, Whose
 from report.experiment import NETWORKS, Network
 
@@ -79,6 +90,17 @@ def test_a_contestant_trains_on_digits_as_pytorch_does(
     assert right, what
 
 
+@pytest.mark.parametrize("plan", gpt_contestants.PLANS[:2], ids=lambda p: p.style)
+@pytest.mark.parametrize("contestant", gpt_contestants.QUICK[1:], ids=lambda c: c.name)
+def test_a_contestant_trains_a_gpt_as_pytorch_does(plan: Plan, contestant: Contestant) -> None:
+    small = replace(plan, width=8, block=9, batch=2)
+    theirs, ours = (
+        start(gpt_contestants.on_text(c, small))() for c in (gpt_contestants.PYTORCH, contestant)
+    )
+    right, what = compare(ours, theirs, contestant.exact)
+    assert right, what
+
+
 @pytest.mark.parametrize("contestant", digits_seeds.EAGER, ids=lambda c: c.name)
 def test_seeds_of_digits_train_side_by_side_as_one_by_one(
     contestant: Contestant, monkeypatch: pytest.MonkeyPatch
@@ -116,6 +138,7 @@ def drawn(section: Section) -> list[Entry]:
         "threads": [{"width": w, "threads": n} for w in growth.WIDTHS for n in (1, 2)],
         "seeds": [{"network": str(n), "seeds": s} for n in NETWORKS for s in seeds.SEEDS],
         "memory": [{"malloc": "as it is"}],
+        "gpt-memory": [gpt_contestants.case_of(plan) for plan in gpt_contestants.PLANS],
     }.get(section.name, [{"network": str(n)} for n in NETWORKS])
     names = of_seeds if section is seeds.SECTION else pair
     return [
@@ -133,12 +156,17 @@ def test_a_section_has_a_table_and_a_figure(section: Section, tmp_path: Path) ->
     assert {f.suffix for f in tmp_path.iterdir()} == {".png", ".svg"}
 
 
+@pytest.mark.parametrize("section", [memory, gpt_memory], ids=lambda m: m.SECTION.name)
 def test_memory_is_left_out_with_a_line_where_nothing_tells_it(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+    section: ModuleType,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
 ) -> None:
-    monkeypatch.setattr(memory, "PEAK", tmp_path / "none")
-    assert memory.measure(Namespace()) == []
-    assert capsys.readouterr().err.endswith("memory is left out: only Linux tells it\n")
+    monkeypatch.setattr(section, "PEAK", tmp_path / "none")
+    assert section.measure(Namespace()) == []
+    what = f"{section.SECTION.name} is left out: only Linux tells it\n"
+    assert capsys.readouterr().err.endswith(what)
 
 
 def gives(value: float, turns: list[str], name: str) -> Callable[[], Callable[[], Tensor]]:

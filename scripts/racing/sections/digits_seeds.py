@@ -6,24 +6,15 @@ from functools import partial
 from typing import Any
 
 import torch
+from torch import nn
 
 import functional_dl as fdl
 from classifier.networks import MLP
-from racing import charts, digits_peers
-from racing.digits_contestants import (
-    ADAM,
-    STEPS,
-    Make,
-    Step,
-    by_epochs,
-    compiled,
-    core_carry,
-    core_step,
-    eager,
-    jax_by_epochs,
-    one_epoch,
-    pytorch,
-)
+from racing import charts
+from racing.adam_peers import func_carry, func_step, jax_step
+from racing.by_adam import Make, Step, by_epochs, compiled, core_step, eager, jax_by_epochs
+from racing.digits_contestants import ADAM, STEPS, one_epoch, pytorch
+from racing.jax_digits import jax_loss
 from racing.race import Entry, Turn, contest, rows
 from racing.section import Section
 from racing.sections.seeds import seeded
@@ -47,20 +38,31 @@ def side_by_side(make: Make, step: Step, init: Callable[[], Any]) -> Turn:
 
 def core(make: Make) -> Turn:
     """The functional core."""
-    return side_by_side(make, core_step(MLP, ADAM), partial(core_carry, MLP, ADAM))
+    model = MLP.core()
+
+    def init() -> Any:
+        params = model.init()
+        return params, ADAM.init(params)
+
+    return side_by_side(make, core_step(model, ADAM), init)
 
 
 def torch_func(make: Make) -> Turn:
     """torch.func."""
-    return side_by_side(make, digits_peers.func_step(MLP), partial(digits_peers.func_carry, MLP))
+    return side_by_side(make, func_step(MLP.torch(), nn.CrossEntropyLoss()), func_init)
 
 
 def jax() -> Turn:
     """JAX, a scan of vmap."""
     from jax import vmap
 
-    steps = vmap(digits_peers.jax_step(MLP), in_axes=(0, None))
-    return jax_by_epochs(steps, stacked(partial(digits_peers.func_carry, MLP)), one_epoch(MLP))
+    steps = vmap(jax_step(jax_loss(MLP)), in_axes=(0, None))
+    return jax_by_epochs(steps, stacked(func_init), one_epoch(MLP))
+
+
+def func_init() -> Any:
+    """What torch.func and JAX begin with."""
+    return func_carry(MLP.torch())
 
 
 def stacked(init: Callable[[], Any]) -> Any:

@@ -7,13 +7,15 @@ from functools import partial
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 import functional_dl as fdl
 from classifier.networks import CNN, MLP, Network
-from racing import charts, digits_peers
+from racing import charts
+from racing.adam_peers import as_arrays, func_carry, func_loss
 from racing.contestants import COMPILED
 from racing.digits_contestants import STEPS, one_epoch
+from racing.jax_digits import jax_loss
 from racing.race import Entry, Turn, contest, rows
 from racing.section import Section
 from report.contestant import Contestant, Whose
@@ -47,8 +49,8 @@ def of_each(grads: Grads, compiled: bool) -> Grads:
 
 def torch_func(network: Network, compiled: bool) -> Turn:
     """torch.func over PyTorch's modules."""
-    params, *_ = digits_peers.func_carry(network)
-    grads = torch.func.grad(digits_peers.func_loss(network))
+    params, *_ = func_carry(model := network.torch())
+    grads = torch.func.grad(func_loss(model, nn.CrossEntropyLoss()))
     return turns(of_each(grads, compiled), params, alone(network))
 
 
@@ -67,9 +69,9 @@ def jax(network: Network) -> Turn:
     """JAX."""
     from jax import block_until_ready, grad, jit, vmap
 
-    params, *_ = digits_peers.as_arrays(digits_peers.func_carry(network))
-    grads = jit(vmap(grad(digits_peers.jax_loss(network)), in_axes=(None, 0)))
-    batches = digits_peers.as_arrays(alone(network))
+    params, *_ = as_arrays(func_carry(network.torch()))
+    grads = jit(vmap(grad(jax_loss(network)), in_axes=(None, 0)))
+    batches = as_arrays(alone(network))
     return turns(lambda *args: block_until_ready(grads(*args)), params, batches)
 
 

@@ -1,0 +1,69 @@
+"""The most memory in use while a GPT is trained, beyond that between steps; each in a process."""
+
+import json
+import sys
+from argparse import Namespace
+from functools import partial
+from typing import Any
+
+import torch
+from tqdm import tqdm
+
+import cli
+from racing import charts
+from racing.gpt_contestants import PLANS, QUICK, SLOW, case_of, on_text
+from racing.memory import EVEN_SMALL, PEAK, beyond
+from racing.race import Entry, compare, pivot, ratio, start
+from racing.section import Section
+
+CONTESTANTS = QUICK + SLOW
+
+
+def measure(options: Namespace) -> list[Entry]:
+    """Each size and style is a case."""
+    entries: list[Entry] = []
+    if not PEAK.exists():
+        tqdm.write("gpt-memory is left out: only Linux tells it", file=sys.stderr)
+        return entries
+    for i, plan in enumerate(PLANS):
+        theirs = torch.empty(0)
+        for j, c in enumerate(tqdm(CONTESTANTS, " ".join(case_of(plan).values()), leave=False)):
+            args = (str(i), str(j), str(options.threads))
+            peak, losses = json.loads(cli.run_module(__name__, *args, environment=EVEN_SMALL))
+            losses = torch.tensor(losses)
+            theirs = theirs if j else losses
+            right, what = compare(losses, theirs, c.exact)
+            entries.append(Entry(case_of(plan), c.name, c.whose, what, [peak] if right else []))
+    return entries
+
+
+def table(entries: list[Entry]) -> list[dict[str, Any]]:
+    """In MiB, and in relation to PyTorch."""
+    return pivot(
+        entries,
+        lambda e: {"trained by": e.who},
+        lambda e: f"{' '.join(e.case.values())}: MiB (PyTorch = 1)",
+        lambda e: f"{e.values[0] / 2**20:,.1f} ({1 / ratio(entries, e):.2f})",
+    )
+
+
+SECTION = Section(
+    "gpt-memory",
+    "A GPT of characters: the most memory beyond that between steps",
+    1,
+    measure,
+    table,
+    partial(charts.bars, label="times as little memory as PyTorch eager"),
+)
+
+
+def main(plan: str, contestant: str, threads: str) -> None:
+    """Trains, and prints the peak, in bytes, and the losses."""
+    torch.set_num_threads(int(threads))
+    turn = start(on_text(CONTESTANTS[int(contestant)], PLANS[int(plan)]))
+    losses = turn()
+    print(json.dumps([beyond(turn, first=1, then=1), losses.tolist()]))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
