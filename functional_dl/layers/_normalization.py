@@ -59,7 +59,7 @@ def rms_norm(features: int, eps: float = 1e-5) -> Maths:
 
         def pullback(gy: Float[Tensor, "*N D"], *, wrt_input: bool = True) -> Cotangents:
             gy = at_least_single(gy)
-            grads = {"weight": (x * r * gy).sum_to_size(features).to(dtype)}
+            grads = {"weight": (gy * (x * r)).sum_to_size(features).to(dtype)}
             if not wrt_input:
                 return grads, None
             gn = gy * w
