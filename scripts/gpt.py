@@ -18,7 +18,7 @@ from pathlib import Path
 import cli
 import figures
 import group
-from language import checkpoint, figure, memory, sharded, tables, text
+from language import checkpoint, figure, memory, sharded, step, tables, text
 from language.plan import STYLES, Plan
 from language.runs import Run, run_all, sample
 from language.sampling import continued
@@ -83,7 +83,9 @@ def main(args: list[str] | None = None) -> None:
             f"the held-out text, got {plan.block:,}"
         )
     cli.use_threads(options.threads)
-    if options.sample is not None:
+    if options.print_step:
+        print(step.page(), end="")
+    elif options.sample is not None:
         go_on(options)
     elif options.checkpoint:
         train_on(plan, of_text, options)
