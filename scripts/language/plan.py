@@ -47,7 +47,7 @@ class Plan:
         blocks: list[nn.Module] = []
         for _ in range(self.layers):
             attention = linear(d, 3 * d), Attention(self.heads), linear(d, d)
-            mlp = linear(d, 4 * d), nn.GELU() if bias else SquaredReLU(), linear(4 * d, d)
+            mlp = linear(d, 4 * d), nn.GELU("tanh") if bias else SquaredReLU(), linear(4 * d, d)
             blocks += [Residual(norm(), *attention), Residual(norm(), *mlp)]
         embedding, head = nn.Embedding(tokens, d), nn.Linear(d, tokens, bias=False)
         if self.tied:
