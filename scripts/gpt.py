@@ -44,7 +44,7 @@ def parser() -> cli.Parser:
     )
     p.add_argument("--steps", type=cli.whole(1), default=2000, help="of training")
     p.add_argument(
-        "--lr", type=cli.number(0, "a number from 0"), default=0.003, help="the highest rate"
+        "--lr", type=cli.number(1e-45, "a positive number"), default=0.003, help="the highest rate"
     )
     p.add_argument("--compile", action="store_true", help="train what torch.compile makes of both")
     p.add_argument("--threads", type=cli.whole(1), default=1, help="that torch may use")
@@ -74,14 +74,23 @@ def main(args: list[str] | None = None) -> None:
     if options.sample is not None and not options.checkpoint:
         p.error("expected --checkpoint with --sample, got none")
     alone = "checkpoint" if options.checkpoint else "compile" if options.compile else ""
-    if group.size() and alone:
-        p.error(f"expected no --{alone} on {group.size()} ranks")
+    if (ranks := group.size()) and alone:
+        p.error(f"expected no --{alone} on {ranks} ranks")
+    if ranks and plan.batch < ranks:
+        p.error(f"expected --batch not to be less than the number of ranks, {ranks}")
     of_text = text.load()
     if plan.block >= len(of_text.held_out):
         p.error(
             f"expected --block to be less than {len(of_text.held_out):,}, the characters of "
             f"the held-out text, got {plan.block:,}"
         )
+    if ranks:
+        with group.joined(on_gpus=False) as (rank, _):
+            runs = sharded.run_both(plan, of_text)
+        if rank == 0:
+            report(plan, of_text, runs, {}, options)
+        return
+
     cli.use_threads(options.threads)
     if options.print_step:
         print(step.page(), end="")
@@ -89,11 +98,6 @@ def main(args: list[str] | None = None) -> None:
         go_on(options)
     elif options.checkpoint:
         train_on(plan, of_text, options)
-    elif group.size():
-        with group.joined(on_gpus=False) as (rank, _):
-            runs = sharded.run_both(plan, of_text)
-        if rank == 0:
-            report(plan, of_text, runs, {}, options)
     else:
         contestants = COMPILED if options.compile else (PYTORCH, CORE)
         runs = run_all(plan, of_text, contestants)

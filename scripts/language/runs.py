@@ -22,6 +22,9 @@ STEPS_A_TURN = 20
 SAMPLES = 4
 """How many are shown, the last one at the end."""
 
+CHARACTERS = 300
+"""In each of them."""
+
 
 @dataclass
 class Run:
@@ -84,4 +87,4 @@ def show(plan: Plan, alphabet: str, predict: Predict, step: int) -> None:
 
 def sample(plan: Plan, alphabet: str, predict: Predict) -> str:
     """A text that is the same for the same network."""
-    return continued(predict, "The ", alphabet, plan.block, 300, 0.8, plan.seed)
+    return continued(predict, "The ", alphabet, plan.block, CHARACTERS, 0.8, plan.seed)

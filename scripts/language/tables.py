@@ -10,8 +10,8 @@ from language.runs import Run
 from language.text import Text
 from report.contestant import Contestant
 
-LAST = 100
-"""How many losses a mean is of: one alone says little."""
+FIRST, LAST = 200, 100
+"""In how many steps losses stay near each other; how many a mean is of, since one says little."""
 
 
 def rows(
@@ -23,13 +23,14 @@ def rows(
     for c, run in runs.items():
         losses = torch.stack(run.losses)
         bits = text.bits(run.trainer.predict, of_text.held_out, plan.block)
-        off = (losses - torch.stack(runs[first].losses)).abs().amax().item()
+        off = (losses - torch.stack(runs[first].losses)).abs()
         table.append(
             {
                 "trained by": c.name,
                 f"last {min(LAST, plan.steps)} losses": f"{losses[-LAST:].mean().item():.4f}",
                 "bits per held-out character": f"{bits:.3f}",
-                "losses off the first's by": "" if c is first else f"{off:.0e}",
+                f"off in {min(FIRST, plan.steps)} steps": f"{off[:FIRST].amax().item():.0e}",
+                "in all": f"{off.amax().item():.0e}",
                 "seconds": f"{sum(run.seconds):,.0f}",
                 "ms a step": f"{1e3 * run.time:.1f}",
                 "times as fast": f"{runs[first].time / run.time:.2f}",
