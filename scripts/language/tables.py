@@ -34,7 +34,7 @@ def rows(
                 "seconds": f"{sum(run.seconds):,.0f}",
                 "ms a step": f"{1e3 * run.time:.1f}",
                 "times as fast": f"{runs[first].time / run.time:.2f}",
-                "MiB at most": f"{memory[c] / 2**20:.1f}" if c in memory else "–",
+                "MiB of a step": f"{memory[c] / 2**20:.1f}" if c in memory else "–",
             }
         )
     return table

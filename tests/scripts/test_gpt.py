@@ -62,7 +62,7 @@ def test_gpt_prints_its_table_and_samples_and_draws_its_figure(
     assert float(ours["bits per held-out character"]) == pytest.approx(math.log2(103), abs=0.1)
     assert float(ours["off in 6 steps"]) < 1e-5
     assert (theirs["times as fast"], float(ours["times as fast"]) > 0) == ("1.00", True)
-    assert (ours["MiB at most"] != "–") == (memory_is_told and memory.PEAK.exists())
+    assert (ours["MiB of a step"] != "–") == (memory_is_told and memory.PEAK.exists())
 
 
 @pytest.mark.parametrize("is_tied", [True, False], ids=["tied", "untied"])
