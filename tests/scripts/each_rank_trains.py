@@ -20,8 +20,7 @@ GROUPS = {
     "sharded-2": (2, "ranks", "--epochs=5", "--rounds=1"),
     "sharded-4": (4, "ranks", "--epochs=5", "--rounds=1"),
     "ensemble": (2, "ranks", "--seeds=6", "--epochs=60"),
-    "gpt-3-and-2": (2, "gpt", "--batch=5", *TINY),
-    "gpt-2-and-1": (2, "gpt", "--batch=3", "--style=classic", "--no-tied", *TINY),
+    "gpt": (2, "gpt", "--batch=5", *TINY),
 }
 """By name: how many ranks, what they run, and its arguments."""
 
