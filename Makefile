@@ -4,7 +4,7 @@ PYTHON ?= python3
 NEEDED := $(shell sed -n 's/^requires-python = ">=\(.*\)"/\1/p' pyproject.toml)
 BIN := .venv/bin
 
-.PHONY: help compare prove bench digits onnx-train ranks recipes page page-test test check mutants
+.PHONY: help compare prove bench digits gpt onnx-train ranks recipes page page-test test check mutants
 
 help:  ## list the commands
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 12
@@ -20,6 +20,9 @@ bench: .venv/recipes.ready .venv/peers.ready  ## time all that a user would pick
 
 digits: .venv/recipes.ready  ## train two classifiers of digits, in each style and beside PyTorch (ARGS="--checkpoint FILE")
 	@$(BIN)/python scripts/digits.py $(ARGS)
+
+gpt: .venv/recipes.ready  ## train a GPT on Python's own documentation, beside PyTorch (ARGS="--checkpoint FILE")
+	@$(BIN)/python scripts/gpt.py $(ARGS)
 
 onnx-train: .venv/scripts.ready .venv/export.ready  ## train in ONNX Runtime from exported files, without torch (ARGS="--help")
 	@$(BIN)/python scripts/onnx_train.py $(ARGS)

@@ -3,6 +3,7 @@
 import argparse
 import importlib.metadata
 import json
+import math
 import multiprocessing
 import multiprocessing.process
 import os
@@ -29,6 +30,8 @@ def end(kind: type[BaseException], error: BaseException, trace: TracebackType | 
 
 
 sys.excepthook = end  # before the imports that take long
+if "TORCHELASTIC_RUN_ID" in os.environ:  # an interrupted rank ends in silence: others report it
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 import tabulate  # noqa: E402
 from tqdm import tqdm  # noqa: E402
@@ -67,6 +70,21 @@ def whole(least: int) -> Callable[[str], int]:
         if not text.isdecimal() or not least <= int(text) < 2**63:
             raise argparse.ArgumentTypeError(f"expected a whole number from {least}, got {text!r}")
         return int(text)
+
+    return parse
+
+
+def number(least: float, what: str) -> Callable[[str], float]:
+    """The type of a finite number from least on, which what says in words."""
+
+    def parse(text: str) -> float:
+        try:
+            value = float(text)
+        except ValueError:
+            value = math.nan
+        if not least <= value < math.inf:
+            raise argparse.ArgumentTypeError(f"expected {what}, got {text!r}")
+        return value
 
     return parse
 

@@ -55,7 +55,7 @@ def train_on(network: Network, epochs: int, seed: int, file: Path) -> None:
     try:
         params, losses = checkpoint.train(network, training, epochs, seed, file)
     except (OSError, ValueError) as error:
-        raise SystemExit(str(error)) from error
+        raise SystemExit(f"digits: {error}") from error
     right = accuracy(partial(network.core().apply, params), test)
     print(f"{network}: last loss {losses[-1].item():.4f}, accuracy {right:.3f}; all is in {file}.")
 

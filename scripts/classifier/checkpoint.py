@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import uuid
 from pathlib import Path
 from typing import Any
 
-import safetensors.torch
 import torch
 from torch import Tensor
 from tqdm import tqdm
 
 import functional_dl as fdl
+from checkpoints import load, save
 from classifier.data import Digits, batches
 from classifier.networks import Network
 from classifier.trainers import OPTIMIZER, schedule, update_of
@@ -43,8 +42,9 @@ def train(
         "losses": torch.full((epochs * steps,), torch.nan),
         "step": torch.tensor(0),
     }
+    of = {"network": str(network), "epochs": epochs, "seed": seed}
     if file.exists():
-        now = loaded(file, now)
+        now = load(file, now, of)
         shuffled.set_state(now["shuffled"])
         drawn.set_state(now["drawn"])
 
@@ -60,26 +60,6 @@ def train(
                 now["params"], now["state"], now["losses"][step] = results
                 step += 1
             now |= {"shuffled": shuffled.get_state(), "drawn": drawn.get_state()}
-            save(file, now | {"step": torch.tensor(step)})
+            save(file, now | {"step": torch.tensor(step)}, of)
             progress.update()
     return now["params"], now["losses"]
-
-
-def loaded(file: Path, like: dict[str, Any]) -> dict[str, Any]:
-    """What the file holds, in the structure of like."""
-    try:
-        return fdl.from_state_dict(like, safetensors.torch.load_file(file))
-    except (ValueError, safetensors.SafetensorError) as error:
-        raise ValueError(
-            f"digits: expected a checkpoint of this training, got {file}: {error}"
-        ) from error
-
-
-def save(file: Path, now: dict[str, Any]) -> None:
-    """Replaces the file at once, so that there is a whole one at any moment."""
-    unfinished = file.with_name(f".{uuid.uuid4().hex}.part")
-    try:
-        safetensors.torch.save_file(fdl.to_state_dict(now), unfinished)
-        unfinished.replace(file)
-    finally:
-        unfinished.unlink(missing_ok=True)

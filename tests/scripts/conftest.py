@@ -1,6 +1,7 @@
 """What the tests of the scripts share."""
 
 import io
+import json
 import os
 import pickle
 import shutil
@@ -16,6 +17,7 @@ from typing import Any, Literal
 
 import pytest
 import torch
+from filelock import FileLock
 
 import cli
 import page
@@ -24,6 +26,7 @@ from racing import runtimes
 from report.experiment import Network
 
 SCRIPTS = Path(__file__).parents[2] / "scripts"
+EACH_RANK = Path(__file__).with_name("each_rank_trains.py")
 DEFAULT_SIGINT = (
     "import os, signal, sys; signal.signal(signal.SIGINT, signal.SIG_DFL);"
     "os.execv(sys.executable, [sys.executable, *sys.argv[1:]])"
@@ -141,3 +144,16 @@ def exported_once(export_once: Callable[..., Path]) -> Iterator[None]:
         for module in (files, page, runtimes):
             patch.setattr(module, "write", write)
         yield
+
+
+@pytest.fixture(scope="session")
+def reports(folder_of_all_workers: Path) -> dict[str, Any]:
+    """What groups of ranks come to, by their name; trained once for all tests."""
+    out = folder_of_all_workers / "ranks"
+    with FileLock(f"{out}.lock"):
+        if not out.exists():
+            run = subprocess.run(
+                [sys.executable, EACH_RANK, out], capture_output=True, text=True, timeout=120
+            )
+            assert run.returncode == 0, run.stderr
+    return {path.parent.name: json.loads(path.read_text()) for path in out.glob("*/*.json")}

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
+import checkpoints
 import digits
 from cases import same_trees
 from classifier import checkpoint, data, runs
@@ -77,15 +78,15 @@ def test_a_killed_training_goes_on_to_the_same_bits(
 
 def test_the_file_is_whole_at_any_moment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file = tmp_path / "it"
-    checkpoint.save(file, {"step": torch.tensor(1)})
+    checkpoints.save(file, {"step": torch.tensor(1)}, {})
     before = file.read_bytes()
 
     def full(*_: object) -> None:
         raise OSError("No space left on device")
 
-    monkeypatch.setattr(checkpoint.safetensors.torch, "save_file", full)
+    monkeypatch.setattr(checkpoints.safetensors.torch, "save_file", full)
     with pytest.raises(OSError, match="No space left"):
-        checkpoint.save(file, {"step": torch.tensor(2)})
+        checkpoints.save(file, {"step": torch.tensor(2)}, {})
     assert file.read_bytes() == before
     assert [*tmp_path.iterdir()] == [file]
 
@@ -98,19 +99,23 @@ def of_another_network(file: Path) -> None:
     checkpoint.train(CNN, split(CNN.shape, 0)[0], 1, 0, file)
 
 
+def of_another_seed(file: Path) -> None:
+    checkpoint.train(MLP, split(MLP.shape, 1)[0], 1, 1, file)
+
+
 def no_checkpoint(file: Path) -> None:
     file.write_text("something else")
 
 
-@pytest.mark.parametrize("spoil", [cut_off, of_another_network, no_checkpoint])
+@pytest.mark.parametrize("spoil", [cut_off, of_another_network, of_another_seed, no_checkpoint])
 def test_a_checkpoint_that_does_not_fit_is_refused_and_kept(
     spoil: Callable[[Path], None], tmp_path: Path
 ) -> None:
     file = tmp_path / "it"
     digits.train_on(MLP, 1, 0, file)
-    file.unlink() if spoil is of_another_network else None
+    file.unlink() if spoil in (of_another_network, of_another_seed) else None
     spoil(file)
     before = file.read_bytes()
-    with pytest.raises(SystemExit, match=r"^digits: expected a checkpoint of this training, got /"):
+    with pytest.raises(SystemExit, match=r"^digits: expected a checkpoint.*, got /"):
         digits.train_on(MLP, 1, 0, file)
     assert file.read_bytes() == before

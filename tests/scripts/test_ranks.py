@@ -1,6 +1,5 @@
 """ranks: sharded batches train as DistributedDataParallel does, and the run ends cleanly."""
 
-import json
 import os
 import signal
 import subprocess
@@ -10,25 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from filelock import FileLock
 
 import ranks as script
+from conftest import EACH_RANK
 
 SCRIPT = Path(__file__).parents[2] / "scripts" / "ranks.py"
-EACH_RANK = Path(__file__).with_name("each_rank_trains.py")
-
-
-@pytest.fixture(scope="session")
-def reports(folder_of_all_workers: Path) -> dict[str, Any]:
-    """What groups of ranks come to, by their name; trained once for all tests."""
-    out = folder_of_all_workers / "ranks"
-    with FileLock(f"{out}.lock"):
-        if not out.exists():
-            run = subprocess.run(
-                [sys.executable, EACH_RANK, out], capture_output=True, text=True, timeout=120
-            )
-            assert run.returncode == 0, run.stderr
-    return {path.parent.name: json.loads(path.read_text()) for path in out.glob("*/ranks.json")}
 
 
 @pytest.mark.parametrize("ranks", [2, 4])
@@ -57,7 +42,7 @@ def test_no_thread_of_its_group_outlives_a_rank_that_imports_all_by_itself(tmp_p
     places = {"RANK": "0", "LOCAL_RANK": "0", "WORLD_SIZE": "1"}
     address = {"MASTER_ADDR": "localhost", "MASTER_PORT": "0", "TORCHELASTIC_RUN_ID": "a test"}
     run = subprocess.run(
-        [sys.executable, EACH_RANK, "--epochs=1", "--rounds=1", f"--out={tmp_path}"],
+        [sys.executable, EACH_RANK, "ranks", "--epochs=1", "--rounds=1", f"--out={tmp_path}"],
         env=os.environ | places | address,
         capture_output=True,
         text=True,
