@@ -329,7 +329,7 @@ def moments(x: Tensor, mean: Tensor, r: Tensor, eps: float) -> tuple[Tensor, Ten
     PyTorch takes these for constants when it differentiates again. Where it may do so, what is
     added is zero, with their derivatives.
     """
-    if not is_compiling() and x.is_inference():
+    if not is_compiling() and mean.is_inference():
         return mean, r
     m = x.mean(-1, keepdim=True)
     s = ((x - m).square().mean(-1, keepdim=True) + eps).rsqrt()
