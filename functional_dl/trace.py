@@ -145,7 +145,7 @@ _ANSWERS = {
     **dict.fromkeys(("stride", "is_contiguous", "element_size", "itemsize", "nbytes", "is_signed")),
     **dict.fromkeys(("dtype", "result_type", "is_floating_point", "is_complex")),
     **dict.fromkeys(("device", "get_device", "is_cpu", "is_cuda"), "device"),
-    "is_inference": "is_inference()",
+    "is_inference": "",
     "requires_grad": "requires_grad",
 }
 """What step may ask of a tensor; and, unless the layout of arguments tells, what does."""
@@ -225,6 +225,7 @@ class _Recorder(TorchFunctionMode):
         self.operands = {"self": "None"}  # the graph's inputs, and their names in the conditions
         self.conditions = _Conditions()
         self.asked: set[str] = set()  # of arguments, perhaps
+        self.asked_for_inference: set[Any] = set()  # the memory of what was
         self.operation = self.refused = ""
         self.inference = torch.is_inference_mode_enabled()
         kinds = {leaf.device.type for leaf in tree_leaves(example) if isinstance(leaf, Tensor)}
@@ -255,13 +256,16 @@ class _Recorder(TorchFunctionMode):
                 self.refuse("a step that leaves the random state alone, got a seed")
         if self.refused:
             raise ValueError(self.refused) from cause
-        for leaf, name, path in leaves if self.asked else ():
+        for leaf, name, path in leaves:
             if isinstance(leaf, torch.Generator):
                 continue
-            inference = leaf.is_inference() or self.inference
-            told = {"device": leaf.device, "requires_grad": False, "is_inference()": inference}
-            same = (f"{name}.{k} == {self.conditions.constant(told[k])}" for k in self.asked)
-            self.conditions.expect(f"{path}'s {' and '.join(self.asked)}", *same)
+            told = {"device": leaf.device, "requires_grad": False}
+            told = {k: answer for k, answer in told.items() if k in self.asked}
+            if leaf.untyped_storage() in self.asked_for_inference:
+                told["is_inference()"] = leaf.is_inference() or self.inference
+            if told:
+                same = (f"{name}.{k} == {self.conditions.constant(v)}" for k, v in told.items())
+                self.conditions.expect(f"{path}'s {' and '.join(told)}", *same)
 
     def refuse(self, expected: str) -> None:
         """Keeps the first thing that is wrong, since step might catch it."""
@@ -314,11 +318,11 @@ class _Recorder(TorchFunctionMode):
             self.nodes[id(y)] = y, node
         elif name not in _ANSWERS:
             self.refuse(f"operations that give tensors, got {name}")
-        elif name == "is_inference" and self.inference and y:
-            pass  # whatever the arguments are: see `_without_values`
+        elif name == "is_inference":
+            self.asked_for_inference.add(args[0].untyped_storage())
+            y = y or self.inference
         elif asked := _ANSWERS[name]:
             self.asked.add(asked)
-            y = y or (name == "is_inference" and self.inference)
         return y
 
 
