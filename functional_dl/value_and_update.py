@@ -25,6 +25,7 @@ from functional_dl.contract import (
     call_of,
 )
 from functional_dl.layers._tied import Tied, place_of
+from functional_dl.optimizers._leaves import OptimizerCall, TreesUpdate
 from functional_dl.state_dict import check_untied
 from functional_dl.value_and_grad import check_parts, given
 
@@ -168,14 +169,9 @@ def _with_state(model: Layer, loss: Loss, optimizer: Optimizer) -> StepWithState
     ) -> tuple[Tensor, Params, State]:
         drawing = given("value_and_update", model, generator)
 
-        def update(part: State, params: Params, grads: Params) -> dict[str, Any]:
-            new, state = optimizer.update(params, grads, numbers | part, lr, donate=donate)
-            advanced.update((k, state[k]) for k in numbers)
-            return {"params": new, "state": state}
-
         try:
             numbers, trees = _told_apart(state)
-            advanced: State = {}
+            advanced, update = _begin(optimizer, numbers, trees, lr, donate)
             forward = [by_layer.vjp(_parts(model, params, trees, update), inputs, *drawing)]
             check_untied("value_and_update", params)
         except Exception:
@@ -185,17 +181,32 @@ def _with_state(model: Layer, loss: Loss, optimizer: Optimizer) -> StepWithState
         keys = [*state]
         del params, state, trees
         value, made = _way_back(forward, loss, targets)
-        if not advanced:  # no layer has params
-            update({k: {} for k in keys if k not in numbers}, {}, {})
+        if advanced.keys() != numbers.keys():  # no layer has params
+            update({}, {}, {k: {} for k in keys if k not in numbers})
         new_state = {
-            k: advanced[k]
-            if k in numbers
-            else _each(model, made, lambda part, k=k: part["state"][k])
+            k: advanced[k] if k in numbers else _each(model, made, lambda part, k=k: part[1][k])
             for k in keys
         }
-        return value, _each(model, made, lambda part: part["params"]), new_state
+        return value, _each(model, made, lambda part: part[0]), new_state
 
     return f
+
+
+def _begin(
+    optimizer: Optimizer, numbers: State, trees: State, lr: float | Tensor, donate: bool
+) -> tuple[State, TreesUpdate]:
+    """The numbers of the next state, perhaps not before an update; and what updates a layer."""
+    call = call_of(optimizer)
+    if isinstance(call, OptimizerCall):
+        return call.begin(numbers | trees, lr, donate)
+    advanced: State = {}
+
+    def update(params: Params, grads: Params, trees: State) -> tuple[Params, State]:
+        new, state = optimizer.update(params, grads, numbers | trees, lr, donate=donate)
+        advanced.update((k, state[k]) for k in numbers)
+        return new, state
+
+    return advanced, update
 
 
 def _told_apart(state: State) -> tuple[State, State]:
@@ -212,8 +223,7 @@ def _told_apart(state: State) -> tuple[State, State]:
 def _parts(f: Layer, params: Params, trees: State, update: Callable[..., Any]) -> Any:
     """For each layer in its place: its params, and what updates them, which has its state."""
     if not f.layers:
-        whole = {"params": params, "state": trees}
-        return params, partial(update, trees) if params else lambda *_: whole
+        return params, partial(update, trees=trees) if params else lambda *_: (params, trees)
     for name, tree in {"params": params, **trees}.items():
         if tree.keys() != f.layers.keys():
             raise not_keyed("value_and_update", name, tree, f.layers)

@@ -24,6 +24,8 @@ P = ParamSpec("P")
 LeafRule: TypeAlias = Callable[..., Any]
 """(p, ∇p, …) ↦ the new p; or, of what is remembered for p too, a tuple of all that is new."""
 
+TreesUpdate: TypeAlias = Callable[[Params, Params, State], tuple[Params, State]]
+"""(params, grads, trees) ↦ new params, and the new trees of a state."""
 
 _LEAST_MAX = torch.finfo(torch.float16).max
 """What is finite in every dtype."""
@@ -101,22 +103,32 @@ class OptimizerCall(Call):
         *,
         donate: bool = False,
     ) -> tuple[Params, State]:
+        step, update = self.begin(state, lr, donate)
+        trees = {k: state[k] for k in self.rule.state}
+        params, new = update(params, grads, trees)
+        return params, step | new
+
+    def begin(self, state: State, lr: float | Tensor, donate: bool) -> tuple[State, TreesUpdate]:
+        """The number of a step, and what updates params and the trees of a state in it."""
         name, rule = self.name, self.rule
         check_lr(name, lr)
         keys = ["step", *rule.state] if rule.counts else [*rule.state]
         if not isinstance(state, dict) or state.keys() != {*keys}:
             raise not_keyed(name, "state", state, keys)
-        new: State = {k: {} for k in keys}
         step = state.get("step")
         if rule.counts:
             if not isinstance(step, Tensor) or step.dtype is not torch.float64 or step.dim():
                 raise not_like(name, "state['step']", step, torch.float64, ())
-            new["step"] = step = step + ONE
+            step = step + ONE
         leaf = rule.begin(lr, step, writer(donate))
         if rule.weight_decay:
             leaf = _decaying(leaf, lr, rule)
-        trees, new_trees = ({k: tree[k] for k in rule.state} for tree in (state, new))
-        return each_leaf(name, leaf, params, grads, lr, trees, new_trees), new
+
+        def update(params: Params, grads: Params, trees: State) -> tuple[Params, State]:
+            new: State = {k: {} for k in trees}
+            return each_leaf(name, leaf, params, grads, lr, trees, new), new
+
+        return {"step": step} if rule.counts else {}, update
 
 
 def _decaying(leaf: LeafRule, lr: float | Tensor, rule: Rule) -> LeafRule:

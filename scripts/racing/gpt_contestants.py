@@ -64,9 +64,14 @@ def data(plan: Plan) -> Batches:
     return torch.stack(x), torch.stack(t)
 
 
-def core(plan: Plan, train: Callable[..., Turn] = by_adam.core, **options: Any) -> Turn:
+def core(
+    plan: Plan,
+    train: Callable[..., Turn] = by_adam.core,
+    optimizer: fdl.Optimizer = ADAMW,
+    **options: Any,
+) -> Turn:
     """The functional core."""
-    return train(plan.core(len(the_text().alphabet)), ADAMW, data(plan), **options)
+    return train(plan.core(len(the_text().alphabet)), optimizer, data(plan), **options)
 
 
 def twin(plan: Plan) -> nn.Module:
@@ -102,6 +107,11 @@ QUICK = (
     CORE,
     replace(CORE, name="core, value_and_update", begin=partial(core, train=by_adam.updating)),
     replace(CORE, name="core, traced", begin=partial(core, make=fdl.trace)),
+    replace(
+        CORE,
+        name="core, traced, flat",
+        begin=partial(core, make=fdl.trace, optimizer=fdl.flat(ADAMW)),
+    ),
 )
 """Those that compile nothing."""
 
