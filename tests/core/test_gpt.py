@@ -253,6 +253,21 @@ def test_a_gpt_is_a_module_of_compat_too() -> None:
     assert same_trees(module.grads(), fdl.tree_leaves(pullback(y)[0]))
 
 
+def test_an_ensemble_trains_as_its_members_do() -> None:
+    model, _ = made("modern", True)
+    f, adam = fdl.value_and_grad(model, fdl.cross_entropy()), fdl.adam()
+
+    def step(params: fdl.Params, state: fdl.State) -> tuple[fdl.Params, fdl.State]:
+        return adam.update(params, f(params, TOKENS, TOKENS.flip(1))[1], state, 0.01)
+
+    seeds = map(torch.Generator().manual_seed, range(3))
+    members = [model.init(seed, dtype=torch.float64) for seed in seeds]
+    begun = [(member, adam.init(member)) for member in members]
+    together = torch.vmap(step)(*fdl.stack(begun))
+    # Products of a batch round otherwise, in float64.
+    torch.testing.assert_close(together, fdl.stack([step(*each) for each in begun]))
+
+
 def test_per_sample_gradients_average_to_the_batchs() -> None:
     model, params = made("modern", True, dtype=torch.float64)
     f = fdl.value_and_grad(model, fdl.cross_entropy())
