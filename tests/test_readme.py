@@ -31,7 +31,8 @@ def printed(example: str, capsys: Capture) -> str:
 
 def test_every_block_of_code_is_run() -> None:
     assert len(EXAMPLES) == README.count("```python")
-    assert len(BLOCKS) == len(EXAMPLES) + README.count("```sh")
+    others = README.count("```sh") + README.count("```text")
+    assert len(BLOCKS) == len(EXAMPLES) + others
     for kind in EXAMPLES:
         assert any(kind in name.split("_") for name in globals() if name.startswith("test")), kind
 
@@ -55,6 +56,15 @@ def test_functional_learns_goes_on_to_the_same_bits_and_has_25_lines(
     assert Path("digits.st").read_bytes() != whole
     printed(code, capsys)
     assert Path("digits.st").read_bytes() == whole
+
+
+def test_gpt_learns_and_goes_on(capsys: Capture) -> None:
+    code = EXAMPLES["gpt"]
+    assert len([*filter(None, code.splitlines())]) <= 25
+    short = code.replace("trange(2000)", "trange(30)").replace("range(500)", "range(70)")
+    said = re.fullmatch(r"loss ([\d.]+)\n(.*)\n", printed(short, capsys), re.DOTALL)
+    assert float(said[1]) < 4  # of log 101 that a guess gets
+    assert len(said[2]) == 71
 
 
 def test_compat_learns_as_it_stands(capsys: Capture) -> None:

@@ -33,7 +33,8 @@ def attention(heads: int, causal: bool = True) -> Maths:
         ∇K = ∇Sᵀ Q / √d
 
     Bits: not those of PyTorch's scaled_dot_product_attention, but at most a quarter further from
-    double precision.
+    double precision, for finite numbers. What is hidden counts as 0 times its value: if that is
+    infinite or NaN, the row becomes NaN.
 
     Args:
         heads: H, how many heads there are.
