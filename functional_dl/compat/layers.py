@@ -105,7 +105,7 @@ class LayerModule(Module):
 
     def state_dict(self) -> dict[str, Tensor]:
         """The params, under their keys joined by dots, in the same memory."""
-        return fdl.to_state_dict(self._params)
+        return fdl.to_state_dict(self._params, self._layer)
 
     def __repr__(self) -> str:
         return f"LayerModule({self._layer})" if type(self) is LayerModule else super().__repr__()

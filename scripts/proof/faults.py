@@ -140,6 +140,46 @@ def upsampled(y: Tensor) -> Tensor:
     return y.repeat_interleave(2, -1).repeat_interleave(2, -2)
 
 
+def norm(**slip: Line) -> fdl.Layer:
+    """Y = N ⊙ w + b, with rows N of mean 0 and variance 1, but for a slip."""
+    right: dict[str, Line] = {
+        "y": lambda v: normed(v.x) * v.weight + v.bias,
+        "weight": lambda v: (v.gy * normed(v.x)).sum(0),
+        "bias": lambda v: v.gy.sum(0),
+        "x": lambda v: off(v, "mean", "along") / deviation(v.x),
+    }
+    return layer(**right | slip)
+
+
+def deviation(x: Tensor) -> Tensor:
+    """Of each row, at least a little."""
+    return ((x - x.mean(-1, keepdim=True)).square().mean(-1, keepdim=True) + 1e-5).sqrt()
+
+
+def normed(x: Tensor) -> Tensor:
+    """N."""
+    return (x - x.mean(-1, keepdim=True)) / deviation(x)
+
+
+def off(v: Any, *terms: str) -> Tensor:
+    """∇N less these of its two other terms."""
+    n, gn = normed(v.x), v.gy * v.weight
+    all_terms = {
+        "mean": gn.mean(-1, keepdim=True),
+        "along": n * (gn * n).mean(-1, keepdim=True),
+    }
+    return gn - sum(all_terms[k] for k in terms)
+
+
+def softmax(**slip: Line) -> fdl.Layer:
+    """Y = exp(X) over its sum in each row, but for a slip."""
+    right: dict[str, Line] = {
+        "y": lambda v: v.x.softmax(-1),
+        "x": lambda v: v.y * (v.gy - (v.gy * v.y).sum(-1, keepdim=True)),
+    }
+    return layer(**right | slip)
+
+
 def tanh(**slip: Line) -> fdl.Layer:
     """Y = tanh(X), but for a slip."""
     return layer(**{"y": lambda v: v.x.tanh(), "x": lambda v: v.gy * (1 - v.y * v.y)} | slip)
@@ -233,6 +273,8 @@ class Fault(NamedTuple):
             return fdl.conv2d(2, 2, 3).init(g) if self.kind is convolution else {}, images
         out = self.features if self.samples == self.features else 2
         params = fdl.linear(self.features, out).init(g) if self.kind in (affine, stacked) else {}
+        if self.kind is norm:
+            params = {"weight": torch.randn(3, generator=g), "bias": torch.randn(3, generator=g)}
         return {"0": {"0": {}, "1": params}} if self.kind is stacked else params, x
 
 
@@ -418,6 +460,27 @@ FAULTS: dict[str, Fault] = {
     "gelu: the other form's gradient": Fault(
         6, gelu, {"x": lambda v: fdl.gelu("tanh").vjp({}, v.x)[1](v.gy)[1]}
     ),
+    # Of a GPT
+    "norm: the mean counts as constant": Fault(
+        6, norm, {"x": lambda v: off(v, "along") / deviation(v.x)}
+    ),
+    "norm: the variance counts as constant": Fault(
+        6, norm, {"x": lambda v: off(v, "mean") / deviation(v.x)}
+    ),
+    "norm: means over samples": Fault(
+        6, norm, {"x": lambda v: (off(v, "along") - v.gy.mean(0)) / deviation(v.x)}
+    ),
+    "norm: the weight by what comes in": Fault(6, norm, {"weight": lambda v: (v.gy * v.x).sum(0)}),
+    "norm: the deviation's correction": Fault(
+        6, norm, {"x": lambda v: off(v, "mean", "along") / (v.x.std(-1, keepdim=True) + 1e-5)}
+    ),
+    "softmax: each by itself": Fault(6, softmax, {"x": lambda v: v.y * (1 - v.y) * v.gy}),
+    "softmax: coupled over samples": Fault(
+        6, softmax, {"x": lambda v: v.y * (v.gy - (v.gy * v.y).sum(0))}
+    ),
+    "softmax: coupled before the product": Fault(
+        6, softmax, {"x": lambda v: v.y * (v.gy - v.gy.mean(-1, keepdim=True))}
+    ),
     # Images
     "flatten: channels last on the way back": Fault(
         6, flatten, {"x": lambda v: v.gy.reshape(-1, 4, 4, 2).permute(0, 3, 1, 2)}
@@ -584,6 +647,13 @@ RIGHT: dict[str, Callable[[int, int], fdl.Layer | fdl.Loss]] = {
     "silu": lambda a, b: fdl.silu(),
     "gelu": lambda a, b: fdl.gelu(),
     "gelu by tanh": lambda a, b: fdl.gelu("tanh"),
+    "relu squared": lambda a, b: fdl.relu_squared(),
+    "rms norm": lambda a, b: fdl.rms_norm(a),
+    "layer norm": lambda a, b: fdl.layer_norm(a),
+    "tied": lambda a, b: fdl.tied(
+        fdl.sequential(fdl.linear(a, a), fdl.tanh(), fdl.linear(a, a, bias=False)),
+        {"2.weight": "0.weight"},
+    ),
     "empty": lambda a, b: fdl.sequential(),
     "deep": lambda a, b: fdl.sequential(fdl.linear(a, b), fdl.relu(), fdl.linear(b, 2)),
     "nested": lambda a, b: fdl.sequential(

@@ -282,6 +282,7 @@ def test_it_is_a_module_of_compat() -> None:
     params = {"0": first, "1": {}, "2": {}}
     y, pullback = model.vjp(params, X)
     assert same_bits(module(X), y)
+    assert module.state_dict().keys() == fdl.to_state_dict(params, model).keys()
     grads, gx = pullback(T)
     assert same_bits(module.backward(T), gx)
     assert same_trees(module.grads(), fdl.tree_leaves(grads))
