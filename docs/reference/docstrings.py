@@ -31,26 +31,35 @@ def as_rst(app: Sphinx, what: str, name: str, obj: Any, options: Any, lines: lis
         if indented and not section and not literal:
             new += [".. code-block:: text", ""]
         literal = (indented or (literal and not line)) and not section
-        if new and new[-1] == "Returns:":  # what comes before a colon would be a type
-            line = line.replace("    ", "    : ", 1)
-        new.append(line if literal or section == "Example" else inline(line))
+        text = line if literal or section == "Example" else inline(line)
+        if new[-1:] == ["Returns:"] or (what == "data" and not new):
+            text = text.replace(text.lstrip(), f": {text.lstrip()}")  # it may have a colon itself
+        new.append(text)
     lines[:] = new
 
 
 def inline(line: str) -> str:
     """A line of text, in which only what stands in backticks or quotes is markup."""
-    parts = re.split(r"""`([^`]*)`|("[^" ]*")""", line)
-    parts[::3] = [re.sub(r"[\\*|]|(?<=\w)_(?!\w)", r"\\\g<0>", text) for text in parts[::3]]
-    parts[1::3] = [code(text) if text else "" for text in parts[1::3]]
-    parts[2::3] = [f"``{text}``" if text else "" for text in parts[2::3]]
-    return "".join(parts)
+    text, *others = re.split(r"""(`[^`]*`|"[^" ]*")""", line)
+    new = escaped(text)
+    for literal, text in zip(others[::2], others[1::2], strict=True):
+        before = r"\ " if re.search(r"[\w=]$", new) else ""  # markup can't touch a word
+        after = r"\ " if re.match(r"\w", text) else ""
+        new += before + code(literal.strip("`")) + after + escaped(text)
+    return new
+
+
+def escaped(text: str) -> str:
+    """The text, without any markup."""
+    return re.sub(r"[\\*|]|(?<=\w)_(?!\w)", r"\\\g<0>", text)
 
 
 def code(text: str) -> str:
     """A link to what is public, and else code."""
     if text in fdl.__all__:
         return f":py:obj:`~functional_dl.{text}`"
-    return f":py:obj:`~{text}`" if text.startswith("functional_dl.") else f"``{text}``"
+    is_path = re.fullmatch(r"functional_dl(\.[a-zA-Z]\w*)+", text)
+    return f":py:obj:`~{text}`" if is_path else f"``{text}``"
 
 
 def signature(
@@ -61,9 +70,10 @@ def signature(
 
 
 def configure(app: Sphinx, config: Config) -> None:
-    """A section of our own; and defaults as they are written."""
+    """Sets what these docstrings ask for."""
     config.napoleon_custom_sections = ["Source"]
     config.autodoc_preserve_defaults = True
+    config.nitpick_ignore_regex = [("py:class", ".*")]  # types of others, in signatures
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
