@@ -72,7 +72,9 @@ def signature(
 def configure(app: Sphinx, config: Config) -> None:
     """Sets what these docstrings ask for."""
     config.napoleon_custom_sections = ["Source"]
+    config.napoleon_attr_annotations = False  # types of attributes, which the signature has
     config.autodoc_preserve_defaults = True
+    config.add_module_names = False  # a page says it once, and a phone is narrow
     config.nitpick_ignore_regex = [("py:class", ".*")]  # types of others, in signatures
 
 
