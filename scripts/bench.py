@@ -71,7 +71,12 @@ def main(args: list[str] | None = None) -> None:
         for section, (entries, machine) in measured.items():
             figure = section.draw([e for e in entries if e.values])
             figures.save(figure, folder / f"bench-{section.name}")
-            report[section.name] = {"machine": machine, "entries": [e._asdict() for e in entries]}
+            report[section.name] = {
+                "title": section.title,
+                "machine": machine,
+                "rows": section.table(entries),
+                "entries": [e._asdict() for e in entries],
+            }
         cli.write_json(folder / "bench.json", report)
     print(f"Figures and bench.json are in {options.out}.")
 

@@ -16,6 +16,7 @@ import threading
 from collections.abc import Callable, Generator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager, suppress
+from datetime import date
 from pathlib import Path
 from types import TracebackType
 from typing import Any, NoReturn
@@ -129,7 +130,7 @@ def pin(threads: int, first: int = 0) -> None:
 
 
 def machine() -> dict[str, str | int]:
-    """What figures depend on."""
+    """What figures depend on, and the day."""
     import torch
 
     cpu = platform.processor() or platform.machine()
@@ -143,6 +144,7 @@ def machine() -> dict[str, str | int]:
         "Python": platform.python_version(),
         "torch": importlib.metadata.version("torch"),
         "functional_dl": importlib.metadata.version("functional_dl"),
+        "date": date.today().isoformat(),
     }
 
 

@@ -25,19 +25,24 @@ def main(args: list[str] | None = None) -> None:
     parser.add_argument("--seeds", type=cli.whole(1), default=20, help="trained from")
     parser.add_argument("--epochs", type=cli.whole(1), default=500, help="of training")
     parser.add_argument("--steps", type=cli.whole(1), default=200, help="of a GPT's training")
+    cli.add_out(parser)
     options = parser.parse_args(args)
 
     runs = options.seeds * len(NETWORKS) * len(CONTESTANTS)
     total = options.cases * len(CASES) + len(FAULTS) + options.draws + runs + 4
     with tqdm(total=total, unit="") as progress:
-        tables = {
+        proven = {
             "Parity": parity_table(options.cases, options.seed, progress),
             "Checker": checker_table(options.draws, options.seed, progress),
             "Training": training_table(options.seeds, options.epochs, progress),
             "GPT": gpt_table(options.steps, options.seed, progress),
         }
-    cli.show({name: rows for name, (rows, _) in tables.items()}, options.format)
-    sys.exit(0 if all(holds for _, holds in tables.values()) else 1)
+    tables = {name: rows for name, (rows, _) in proven.items()}
+    cli.show(tables, options.format)
+    with cli.all_or_nothing(options.out) as folder:
+        cli.write_json(folder / "prove.json", {"machine": cli.machine(), **tables})
+    print(f"\nprove.json is in {options.out}.")
+    sys.exit(0 if all(holds for _, holds in proven.values()) else 1)
 
 
 if __name__ == "__main__":

@@ -37,7 +37,7 @@ UNCHECKED = {
     "refuses": "expects our errors for what annotations rule out",
 }
 
-SLOW = "tests/scripts/", "test_types.py", "test_export", "test_stacked.py"
+SLOW = "tests/scripts/", "test_guides.py", "test_types.py", "test_export", "test_stacked.py"
 """Where the tests are that take seconds."""
 
 

@@ -35,11 +35,12 @@ def begin(description: str | None, args: list[str] | None) -> Namespace:
 
 
 def end(name: str, figure: Figure, rows: list[dict[str, str]], options: Namespace) -> None:
-    """Prints the rows as a table, and saves the figure."""
+    """Prints the rows as a table, and saves them and the figure."""
     cli.show({name: rows}, options.format)
     with cli.all_or_nothing(options.out) as folder:
         figures.save(figure, folder / name)
-    print(f"\nThe figure is in {options.out}.")
+        cli.write_json(folder / f"{name}.json", {"machine": cli.machine(), "rows": rows})
+    print(f"\nThe figure and {name}.json are in {options.out}.")
 
 
 def disk(n: int) -> tuple[Tensor, Tensor]:

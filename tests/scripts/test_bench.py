@@ -262,6 +262,8 @@ def test_bench_prints_its_table_and_writes_its_files(
     report = json.loads((tmp_path / "bench.json").read_text())["none"]
     assert {"CPU", "threads", "torch", "numpy"} <= set(report["machine"])
     assert [e["whose"] for e in report["entries"]] == [*Whose]
+    assert [row["trained by"] for row in report["rows"]] == [*Whose]
+    assert report["title"] == "Nothing"
 
 
 def test_what_is_measured_has_a_process_of_its_own() -> None:

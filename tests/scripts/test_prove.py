@@ -1,7 +1,9 @@
-"""prove: its tables, and its status."""
+"""prove: its tables, its file, and its status."""
 
+import json
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 
 import pytest
 
@@ -13,12 +15,12 @@ from report import trainers
 from report.experiment import RELU
 
 
-def test_prove_prints_four_tables_and_says_that_all_holds(
-    capsys: pytest.CaptureFixture[str],
+def test_prove_prints_four_tables_says_that_all_holds_and_writes_them(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     sizes = ["--cases=2", "--draws=9", "--seeds=1", "--epochs=2", "--steps=3"]
     with pytest.raises(SystemExit) as stop:
-        prove.main([*sizes, "--format=latex"])
+        prove.main([*sizes, "--format=latex", f"--out={tmp_path}"])
     assert stop.value.code == 0
     printed = capsys.readouterr().out
     assert printed.count(r"\begin{tabular}") == 4
@@ -26,11 +28,15 @@ def test_prove_prints_four_tables_and_says_that_all_holds(
     assert "0 of 9 " in printed
     assert printed.count("0 of 20 ") == printed.count("0 of 8 ") == 4
     assert printed.count("0 of 3 ") == 4
+    report = json.loads((tmp_path / "prove.json").read_text())
+    assert report.keys() == {"machine", "Parity", "Checker", "Training", "GPT"}
+    assert report["Checker"][-1] == {"planted fault": "none", "caught": "0 of 9", "as": ""}
+    assert report["machine"]["date"]
 
 
 @pytest.mark.parametrize("broken", ["parity", "checker", "training", "GPT"])
 def test_prove_has_status_1_when_anything_falls_short(
-    broken: str, monkeypatch: pytest.MonkeyPatch
+    broken: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if broken == "parity":
         wrong = partial(parity.CASES["tanh"], make=fdl.relu)
@@ -44,6 +50,8 @@ def test_prove_has_status_1_when_anything_falls_short(
         always_relu = replace(trainers.COMPAT, begin=lambda _: trainers.pytorch(RELU))
         monkeypatch.setattr(tables, "CONTESTANTS", (trainers.CORE, always_relu, trainers.PYTORCH))
     cases = 9 if broken == "parity" else 1  # some have no elements that could differ
+    sizes = [f"--cases={cases}", "--draws=1", "--seeds=1", "--epochs=1", "--steps=3"]
     with pytest.raises(SystemExit) as stop:
-        prove.main([f"--cases={cases}", "--draws=1", "--seeds=1", "--epochs=1", "--steps=3"])
+        prove.main([*sizes, f"--out={tmp_path}"])
     assert stop.value.code == 1
+    assert (tmp_path / "prove.json").exists()

@@ -1,5 +1,6 @@
 """The recipes' claims, in a small size."""
 
+import json
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -175,7 +176,7 @@ SMALL = {
 
 @JVP
 @pytest.mark.parametrize("module", SMALL, ids=lambda module: module.__name__)
-def test_a_recipe_prints_its_table_and_draws_its_figure(
+def test_a_recipe_prints_its_table_and_writes_it_and_its_figure(
     module: ModuleType,
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
@@ -184,10 +185,15 @@ def test_a_recipe_prints_its_table_and_draws_its_figure(
     monkeypatch.setattr(memory, "return_what_is_freed", lambda: None)
     module.main([f"--out={tmp_path}", "--format=latex"], **SMALL[module])
     name = module.__name__.replace("_", "-")
-    assert {f.name for f in tmp_path.iterdir()} == {f"{name}.png", f"{name}.svg"}
+    assert {f.name for f in tmp_path.iterdir()} == {
+        f"{name}.{kind}" for kind in ("png", "svg", "json")
+    }
     printed = capsys.readouterr().out
     assert printed.count(r"\begin{tabular}") == 1
-    assert printed.endswith(f"The figure is in {tmp_path}.\n")
+    assert printed.endswith(f"The figure and {name}.json are in {tmp_path}.\n")
+    report = json.loads((tmp_path / f"{name}.json").read_text())
+    assert report["machine"]["date"]
+    assert printed.count(r"\\") == 1 + len(report["rows"])  # lines of the table
 
 
 def test_all_recipes_are_tested() -> None:
