@@ -4,6 +4,7 @@ import os
 import sys
 from logging import getLogger
 from pathlib import Path
+from typing import Any
 
 from docutils import nodes
 from jupyter_client.manager import KernelManager
@@ -35,7 +36,10 @@ html_title = "functional_dl"
 html_static_path = ["_static"]
 html_css_files = ["site.css"]
 html_copy_source = False  # a page is downloaded as the notebook that was executed
+html_context = {"default_mode": "auto"}
+html_sidebars = {"**": ["sbt-sidebar-nav.html"]}
 html_theme_options = {
+    "home_page_in_toc": True,
     "use_download_button": False,
     "use_fullscreen_button": False,
     "navbar_persistent": [],  # a second search
@@ -47,7 +51,7 @@ def write_math(writer: HTML5Translator, node: nodes.math | nodes.math_block) -> 
     """Writes a formula as MathML, which browsers draw by themselves."""
     if isinstance(node, nodes.math_block):
         formula = convert(node.astext(), display="block")
-        writer.body.append(f'<div class="formula">{formula}</div>')
+        writer.body.append(f'<div class="formula" tabindex="0">{formula}</div>')
     else:
         writer.body.append(convert(node.astext()))
     raise nodes.SkipNode
@@ -59,11 +63,18 @@ def offer_notebook(app: Sphinx, page: str, source: list[str]) -> None:
         source[0] += f"\n\nThis page as a notebook: {{nb-download}}`{page.split('/')[-1]}.ipynb`\n"
 
 
+def name_folds(app: Sphinx, page: str, template: str, context: dict[str, Any], _: object) -> None:
+    """Leaves what folds the name that is to be read on it."""
+    if "body" in context:
+        context["body"] = context["body"].replace(' aria-label="Toggle hidden content"', "")
+
+
 def setup(app: Sphinx) -> None:
     """Adds these to Sphinx."""
     app.add_html_math_renderer("mathml", (write_math, None), (write_math, None))
     # A part that has no page yet is no fault.
     getLogger("sphinx.sphinx.directives.other").addFilter(lambda said: "glob" not in said.msg)
+    app.connect("html-page-context", name_folds)
     app.connect("source-read", offer_notebook)
 
 
