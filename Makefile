@@ -46,11 +46,12 @@ docs: docs/_build/html  ## execute and build the pages of docs/, and serve them
 	@$(BIN)/python -m http.server --bind localhost --directory docs/_build/html
 
 docs-test: docs/_build/html .venv/test.ready  ## build them, and look for dead links and for what is elsewhere
-	@$(BIN)/python -m pytest tests/docs $(ARGS)
+	@OMP_NUM_THREADS=1 OMP_WAIT_POLICY=passive $(BIN)/python -m pytest tests/docs $(ARGS)
 
 .PHONY: docs/_build/html
 docs/_build/html: .venv/docs.ready
-	@$(BIN)/python -m sphinx --fresh-env --fail-on-warning --keep-going --nitpicky --quiet --jobs auto docs $@
+	@OMP_NUM_THREADS=1 OMP_WAIT_POLICY=passive $(BIN)/python -m sphinx --jobs auto \
+		--fresh-env --fail-on-warning --keep-going --nitpicky --quiet docs $@
 
 test: .venv/test.ready  ## run the tests
 	@OMP_NUM_THREADS=1 OMP_WAIT_POLICY=passive $(BIN)/python -m pytest --numprocesses auto --dist worksteal $(ARGS)
