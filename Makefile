@@ -4,7 +4,7 @@ PYTHON ?= python3
 NEEDED := $(shell sed -n 's/^requires-python = ">=\(.*\)"/\1/p' pyproject.toml)
 BIN := .venv/bin
 
-.PHONY: help compare prove bench digits gpt onnx-train ranks recipes page page-test test check mutants
+.PHONY: help compare prove bench digits gpt onnx-train ranks recipes page page-test docs docs-test test check mutants
 
 help:  ## list the commands
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 12
@@ -41,6 +41,17 @@ page: playground/dist/ready  ## serve the page that trains in the browser
 page-test: playground/dist/ready  ## run its tests in headless Chromium
 	@command -v chromium >/dev/null || { echo "make: install Chromium, for example: apt-get install chromium" >&2; exit 1; }
 	@cd playground && CHROMIUM=$$(command -v chromium) npm run --silent test
+
+docs: docs/_build/html  ## execute and build the pages of docs/, and serve them
+	@$(BIN)/python -m http.server --bind localhost --directory docs/_build/html
+
+docs-test: docs/_build/html .venv/test.ready  ## build them, and look for dead links and for what is elsewhere
+	@OMP_NUM_THREADS=1 OMP_WAIT_POLICY=passive $(BIN)/python -m pytest tests/docs $(ARGS)
+
+.PHONY: docs/_build/html
+docs/_build/html: .venv/docs.ready
+	@OMP_NUM_THREADS=1 OMP_WAIT_POLICY=passive $(BIN)/python -m sphinx --jobs auto \
+		--fresh-env --fail-on-warning --keep-going --nitpicky --quiet docs $@
 
 test: .venv/test.ready  ## run the tests
 	@OMP_NUM_THREADS=1 OMP_WAIT_POLICY=passive $(BIN)/python -m pytest --numprocesses auto --dist worksteal $(ARGS)
