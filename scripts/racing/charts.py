@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from itertools import product
+from textwrap import fill
 from typing import Any
 
 from matplotlib import pyplot as plt
@@ -36,7 +37,7 @@ def bars(entries: list[Entry], label: str = "times as fast as PyTorch eager") ->
         drawn = axis.barh([e.who for e in of_case], ratios, color=colors)
         axis.bar_label(drawn, [f"{r:.2f}" for r in ratios], padding=3)
         axis.axvline(1, color="black", linewidth=0.8)
-        axis.set(title=case, xlabel=label)
+        axis.set(title=fill(case, 40), xlabel=label)
         axis.margins(x=0.2)
     present = [whose for whose in COLORS if any(e.whose is whose for e in entries)]
     figure.legend(
