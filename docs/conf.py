@@ -2,7 +2,6 @@
 
 import os
 import sys
-from logging import getLogger
 from pathlib import Path
 from typing import Any
 
@@ -73,8 +72,6 @@ def name_folds(app: Sphinx, page: str, template: str, context: dict[str, Any], _
 def setup(app: Sphinx) -> None:
     """Adds these to Sphinx."""
     app.add_html_math_renderer("mathml", (write_math, None), (write_math, None))
-    # A part that has no page yet is no fault.
-    getLogger("sphinx.sphinx.directives.other").addFilter(lambda said: "glob" not in said.msg)
     app.connect("html-page-context", name_folds)
     app.connect("source-read", offer_notebook)
 
