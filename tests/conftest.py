@@ -6,6 +6,7 @@ the annotations at every call; what cannot run so is left out.
 
 import gc
 import os
+import venv
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from copy import copy
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import hypothesis
+import numpy as np
 import pytest
 from filelock import FileLock
 
@@ -120,3 +122,16 @@ def export_once(folder_of_all_workers: Path, quick_exports: None) -> Callable[..
         return file
 
     return export
+
+
+@pytest.fixture
+def bare(tmp_path: Path) -> Path:
+    """A Python that has ONNX Runtime, NumPy and what they need, and nothing else."""
+    home = tmp_path / "bare"
+    venv.create(home)
+    site = next(home.glob("lib/python*/site-packages"))
+    for module in ("flatbuffers", "google", "numpy", "numpy.libs", "onnxruntime", "packaging"):
+        package = Path(np.__file__).parent.parent / module
+        if package.exists():
+            (site / module).symlink_to(package)
+    return home / "bin" / "python"

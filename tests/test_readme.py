@@ -5,10 +5,8 @@ A block of code is found by the word after its language; the test that runs it h
 
 import re
 import subprocess
-import venv
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 
@@ -110,19 +108,6 @@ def test_theirs_is_the_optimizer_and_params_are_new() -> None:
         torch.nn.functional.mse_loss(module(torch.ones(4, 2)), torch.zeros(4, 3)).backward()
         optimizer.step()
     assert all(torch.equal(p, names["params"][k]) for k, p in module.state_dict().items())
-
-
-@pytest.fixture
-def bare(tmp_path: Path) -> Path:
-    """A Python that has ONNX Runtime, NumPy and what they need, and nothing else."""
-    home = tmp_path / "bare"
-    venv.create(home)
-    site = next(home.glob("lib/python*/site-packages"))
-    for module in ("flatbuffers", "google", "numpy", "numpy.libs", "onnxruntime", "packaging"):
-        package = Path(np.__file__).parent.parent / module
-        if package.exists():
-            (site / module).symlink_to(package)
-    return home / "bin" / "python"
 
 
 @pytest.mark.usefixtures("quick_exports")

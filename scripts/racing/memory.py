@@ -1,7 +1,16 @@
 """How much memory a process uses, and has used at most, as Linux tells it."""
 
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
+
+import torch
+from tqdm import tqdm
+
+import cli
+from racing.race import Entry, compare
+from report.contestant import Contestant
 
 PEAK = Path("/proc/self/clear_refs")
 """A "5" written here has Linux forget how much memory the process had at most."""
@@ -26,6 +35,26 @@ def beyond(step: Callable[[], object], first: int = 2, then: int = 3) -> int:
     for _ in range(then):
         step()
     return resident("VmHWM") - before
+
+
+def peaks(
+    module: str,
+    case: dict[str, Any],
+    contestants: Sequence[Contestant],
+    args: Callable[[int], tuple[str, ...]],
+    environment: dict[str, str],
+) -> list[Entry]:
+    """What module prints, as a program with the args of each: its peak, and losses to compare."""
+    entries: list[Entry] = []
+    theirs = torch.empty(0)
+    about = " ".join(map(str, case.values()))
+    for i, c in enumerate(tqdm(contestants, about, leave=False)):
+        peak, losses = json.loads(cli.run_module(module, *args(i), environment=environment))
+        losses = torch.tensor(losses)
+        theirs = theirs if i else losses
+        right, what = compare(losses, theirs, c.exact)
+        entries.append(Entry(case, c.name, c.whose, what, [peak] if right else []))
+    return entries
 
 
 def resident(what: str) -> int:

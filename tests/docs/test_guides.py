@@ -2,11 +2,9 @@
 
 import re
 import subprocess
-import venv
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
 
@@ -124,19 +122,6 @@ def test_a_traced_step_is_shown_line_by_line(
 def test_less_memory_has_the_same_bits(capsys: Capture) -> None:
     run("09-less-memory")
     assert capsys.readouterr().out.startswith("True True\n")
-
-
-@pytest.fixture
-def bare(tmp_path: Path) -> Path:
-    """A Python that has ONNX Runtime, NumPy and what they need, and nothing else."""
-    home = tmp_path / "bare"
-    venv.create(home)
-    site = next(home.glob("lib/python*/site-packages"))
-    for module in ("flatbuffers", "google", "numpy", "numpy.libs", "onnxruntime", "packaging"):
-        package = Path(np.__file__).parent.parent / module
-        if package.exists():
-            (site / module).symlink_to(package)
-    return home / "bin" / "python"
 
 
 @pytest.mark.usefixtures("quick_exports")

@@ -9,11 +9,10 @@ from typing import Any
 import torch
 from tqdm import tqdm
 
-import cli
 from racing import charts
 from racing.gpt_contestants import PLANS, QUICK, SLOW, case_of, on_text
-from racing.memory import EVEN_SMALL, PEAK, beyond
-from racing.race import Entry, compare, pivot, ratio, start
+from racing.memory import EVEN_SMALL, PEAK, beyond, peaks
+from racing.race import Entry, pivot, ratio, start
 from racing.section import Section
 
 CONTESTANTS = QUICK + SLOW
@@ -26,14 +25,11 @@ def measure(options: Namespace) -> list[Entry]:
         tqdm.write("gpt-memory is left out: only Linux tells it", file=sys.stderr)
         return entries
     for i, plan in enumerate(PLANS):
-        theirs = torch.empty(0)
-        for j, c in enumerate(tqdm(CONTESTANTS, " ".join(case_of(plan).values()), leave=False)):
-            args = (str(i), str(j), str(options.threads))
-            peak, losses = json.loads(cli.run_module(__name__, *args, environment=EVEN_SMALL))
-            losses = torch.tensor(losses)
-            theirs = theirs if j else losses
-            right, what = compare(losses, theirs, c.exact)
-            entries.append(Entry(case_of(plan), c.name, c.whose, what, [peak] if right else []))
+
+        def args(j: int, i: int = i) -> tuple[str, ...]:
+            return str(i), str(j), str(options.threads)
+
+        entries += peaks(__name__, case_of(plan), CONTESTANTS, args, EVEN_SMALL)
     return entries
 
 

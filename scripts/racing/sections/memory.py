@@ -11,10 +11,9 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
-import cli
 from racing import charts
-from racing.memory import MALLOCS, PEAK, resident
-from racing.race import Entry, compare, pivot, ratio
+from racing.memory import MALLOCS, PEAK, peaks, resident
+from racing.race import Entry, pivot, ratio
 from racing.section import Section
 from report.contestant import Contestant, Whose
 from report.experiment import LEARNING_RATE, RELU
@@ -71,15 +70,12 @@ def measure(options: Namespace) -> list[Entry]:
     if not PEAK.exists():
         tqdm.write("memory is left out: only Linux tells it", file=sys.stderr)
         return entries
+
+    def args(i: int) -> tuple[str, ...]:
+        return str(i), str(options.threads), str(options.seed)
+
     for how, environment in MALLOCS.items():
-        theirs = torch.empty(0)
-        for i, c in enumerate(tqdm(CONTESTANTS, f"malloc {how}", leave=False)):
-            args = (str(i), str(options.threads), str(options.seed))
-            peak, losses = json.loads(cli.run_module(__name__, *args, environment=environment))
-            losses = torch.tensor(losses)
-            theirs = losses if c is PYTORCH else theirs
-            right, what = compare(losses, theirs, c.exact)
-            entries.append(Entry({"malloc": how}, c.name, c.whose, what, [peak] if right else []))
+        entries += peaks(__name__, {"malloc": how}, CONTESTANTS, args, environment)
     return entries
 
 
