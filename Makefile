@@ -38,18 +38,23 @@ recipes: .venv/recipes.ready  ## what hand-written gradients are good for, in sh
 page: playground/dist/ready  ## serve the page that trains in the browser
 	@cd playground && npm run --silent page
 
-page-test: playground/dist/ready  ## run its tests in headless Chromium
-	@command -v chromium >/dev/null || { echo "make: install Chromium, for example: apt-get install chromium" >&2; exit 1; }
+page-test: playground/dist/ready chromium  ## run its tests in headless Chromium
 	@cd playground && CHROMIUM=$$(command -v chromium) npm run --silent test
+
+.PHONY: chromium
+chromium:
+	@command -v chromium >/dev/null || { echo "make: install Chromium, for example: apt-get install chromium" >&2; exit 1; }
 
 docs: docs/_build/html  ## execute and build the pages of docs/, and serve them
 	@$(BIN)/python -m http.server --bind localhost --directory docs/_build/html
 
-docs-test: docs/_build/html .venv/test.ready  ## build them, and look for dead links and for what is elsewhere
-	@OMP_NUM_THREADS=1 OMP_WAIT_POLICY=passive $(BIN)/python -m pytest tests/docs $(ARGS)
+docs-test: docs/_build/html .venv/test.ready playground/node_modules/ready chromium  ## build them, and test the site in headless Chromium
+	@$(BIN)/python -m pytest tests/docs/test_site.py $(ARGS)
+	@cd playground && CHROMIUM=$$(command -v chromium) npm run --silent test-book
 
+# With the page that trains in its chapters, where there is Node to build it.
 .PHONY: docs/_build/html
-docs/_build/html: .venv/docs.ready
+docs/_build/html: .venv/docs.ready $(if $(shell command -v npm),playground/dist/ready)
 	@OMP_NUM_THREADS=1 OMP_WAIT_POLICY=passive $(BIN)/python -m sphinx --jobs auto \
 		--fresh-env --fail-on-warning --keep-going --nitpicky --quiet docs $@
 

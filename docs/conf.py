@@ -1,6 +1,7 @@
 """How the site is built, from pages of which each is executed; `make docs` does it."""
 
 import os
+import shutil
 import sys
 from pathlib import Path
 from typing import Any
@@ -9,9 +10,11 @@ from docutils import nodes
 from jupyter_client.manager import KernelManager
 from latex2mathml.converter import convert
 from sphinx.application import Sphinx
+from sphinx.util.docutils import SphinxDirective
 from sphinx.writers.html5 import HTML5Translator
 
 ROOT = Path(__file__).parent.parent
+PLAYGROUND = ROOT / "playground" / "dist"
 # For autodoc, and for the kernels that execute the pages.
 sys.path[:0] = [str(ROOT), str(ROOT / "scripts")]
 os.environ["PYTHONPATH"] = os.pathsep.join(sys.path[:2])
@@ -35,6 +38,7 @@ html_theme = "sphinx_book_theme"
 html_title = "functional_dl"
 html_static_path = ["_static"]
 html_css_files = ["site.css"]
+html_favicon = "_static/favicon.svg"  # nabla
 html_copy_source = False  # a page is downloaded as the notebook that was executed
 html_context = {"default_mode": "auto"}
 html_sidebars = {"**": ["sbt-sidebar-nav.html"]}
@@ -69,8 +73,31 @@ def name_folds(app: Sphinx, page: str, template: str, context: dict[str, Any], _
         context["body"] = context["body"].replace(' aria-label="Toggle hidden content"', "")
 
 
+class Playground(SphinxDirective):
+    """Shows the page that trains, in the state of a link to it; unless it is built, its picture."""
+
+    required_arguments = 1  # the link's query and hash
+
+    def run(self) -> list[nodes.Node]:
+        """Returns the nodes."""
+        if not PLAYGROUND.exists():
+            alt = "The page that `make page` serves, which needs Node"
+            return [nodes.image(uri="/playground.png", alt=alt)]
+        address = f"../playground/index.html{self.arguments[0]}"
+        frame = f'<iframe class="playground" loading="lazy" title="A page that trains" src="{address}">'
+        return [nodes.raw("", f"{frame}</iframe>", format="html")]
+
+
+def copy_playground(app: Sphinx, error: Exception | None) -> None:
+    """Puts the page that trains beside those of the book."""
+    if PLAYGROUND.exists():
+        shutil.copytree(PLAYGROUND, app.outdir / "playground", dirs_exist_ok=True)
+
+
 def setup(app: Sphinx) -> None:
     """Adds these to Sphinx."""
+    app.add_directive("playground", Playground)
+    app.connect("build-finished", copy_playground)
     app.add_html_math_renderer("mathml", (write_math, None), (write_math, None))
     app.connect("html-page-context", name_folds)
     app.connect("source-read", offer_notebook)

@@ -60,10 +60,20 @@ def test_the_wheel_holds_the_whole_package_and_nothing_else(built: Path) -> None
     assert "functional_dl/compat/__init__.py" in files
 
 
+def test_the_long_description_links_to_nothing_that_it_does_not_hold(built: Path) -> None:
+    (wheel,) = built.glob("*.whl")
+    with zipfile.ZipFile(wheel) as files:
+        (name,) = (name for name in files.namelist() if name.endswith("/METADATA"))
+        _, description = files.read(name).decode().split("\n\n", 1)
+    assert "bit for bit" in description
+    assert not re.search(r"\]\((?!https:)", description)
+
+
 def test_the_sdist_holds_no_tests(built: Path) -> None:
     (sdist,) = built.glob("*.tar.gz")
     with tarfile.open(sdist) as archive:
         folders = {name.split("/")[1] for name in archive.getnames() if name.count("/") > 1}
+        assert any(name.endswith("/README.md") for name in archive.getnames())
     assert folders == {"functional_dl", "functional_dl.egg-info"}
 
 

@@ -97,17 +97,15 @@ def jax(network: Network, data: Batches, by: Any) -> Turn:
 
 PYTORCH = Contestant("PyTorch", Whose.PYTORCH, pytorch)
 CORE = Contestant("core", Whose.OURS, core, exact=False, context=torch.inference_mode)
+FLAT = partial(core, optimizer=fdl.flat(ADAM))
 QUICK = (
     PYTORCH,
     Contestant("PyTorch, fused Adam", Whose.PYTORCH, partial(pytorch, fused=True), exact=False),
     Contestant("compat", Whose.OURS, stateful, exact=False),
     CORE,
+    replace(CORE, name="core, flat", begin=FLAT),
     replace(CORE, name="core, traced", begin=partial(core, make=fdl.trace)),
-    replace(
-        CORE,
-        name="core, traced, flat",
-        begin=partial(core, make=fdl.trace, optimizer=fdl.flat(ADAM)),
-    ),
+    replace(CORE, name="core, traced, flat", begin=partial(FLAT, make=fdl.trace)),
 )
 """Those that compile and export nothing."""
 
@@ -128,6 +126,7 @@ SLOW = (
     Contestant("JAX, step", Whose.PEER, partial(jax, by=by_adam.jax_by_steps), exact=False),
     Contestant("JAX, epoch", Whose.PEER, partial(jax, by=by_adam.jax_by_epochs), exact=False),
     replace(CORE, name="core, compiled step", begin=partial(core, make=compiled)),
+    replace(CORE, name="core, compiled step, flat", begin=partial(FLAT, make=compiled)),
     replace(CORE, name="core, compiled epoch", begin=partial(core, make=compiled, by=by_epochs)),
     Contestant("exported step, ONNX Runtime", Whose.OURS, exported, exact=False),
 )
