@@ -1,4 +1,4 @@
-/** What the views share: a sharp canvas, the colours of the style sheet, arrow keys. */
+/** What the views share: a sharp canvas, the colours of the style sheet. */
 
 /** Cleared, and measured in CSS pixels. */
 export function begin(canvas: HTMLCanvasElement): [CanvasRenderingContext2D, number, number] {
@@ -28,11 +28,3 @@ export function variable(name: string): string {
 export const COLORS = ["outside", "inside"] as const;
 
 export const rgb = (sign: number, alpha = 1) => `rgb(${variable(COLORS[sign]!)} / ${alpha})`;
-
-/** Right and down, by key. */
-export const ARROWS: Record<string, [dx: number, dy: number]> = {
-  ArrowLeft: [-1, 0],
-  ArrowRight: [1, 0],
-  ArrowUp: [0, -1],
-  ArrowDown: [0, 1],
-};

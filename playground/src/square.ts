@@ -1,6 +1,7 @@
 /** The unit square: what the network or one unit makes of it, and the points. */
 
-import { ARROWS, begin, COLORS, rgb, variable } from "./canvas";
+import { ARROWS } from "./arrows";
+import { begin, COLORS, rgb, variable } from "./canvas";
 import type { Point } from "./training";
 
 const SIDE = 40;
