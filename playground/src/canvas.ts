@@ -13,7 +13,9 @@ export function begin(canvas: HTMLCanvasElement): [CanvasRenderingContext2D, num
 }
 
 const cache = new Map<string, string>();
-matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => cache.clear());
+for (const query of ["(prefers-color-scheme: dark)", "(forced-colors: active)"]) {
+  matchMedia(query).addEventListener("change", () => cache.clear());
+}
 
 /** The value of --name. */
 export function variable(name: string): string {

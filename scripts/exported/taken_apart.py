@@ -56,7 +56,10 @@ def taken_apart(model: fdl.Layer) -> Callable[..., Any]:
 
 
 def write(activation: str, depth: int, folder: Path) -> None:
-    """Two files for all networks of so many hidden layers: a step, and what their units give."""
+    """Two files for all networks of so many hidden layers: a step, and its way forward alone.
+
+    The second gives the units' values and the loss.
+    """
     hidden = WIDTHS[:depth]
     model = network(activation, hidden)
     file = folder / f"{activation}-{depth}-step.onnx"
@@ -67,9 +70,8 @@ def write(activation: str, depth: int, folder: Path) -> None:
             if d.dim_value in hidden:
                 d.dim_param = f"units_{hidden.index(d.dim_value) + 1}"
     onnx.save(step, file)
-    takes = [v.name for v in step.graph.input if v.name not in ("targets", "lr")]
+    takes = [value.name for value in step.graph.input if value.name != "lr"]
     *_, last = model.layers
     units = [f"values.{k}" for k in model.layers if int(k) % 2 or k == last]
-    onnx.save(
-        Extractor(step).extract_model(takes, units), folder / f"{activation}-{depth}-units.onnx"
-    )
+    forward = Extractor(step).extract_model(takes, [*units, "loss"])
+    onnx.save(forward, folder / f"{activation}-{depth}-forward.onnx")
