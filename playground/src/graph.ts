@@ -15,12 +15,12 @@ const SIDE = Math.sqrt(CELLS);
 const LEVELS = 6;
 const SMALLEST = 5.5; // half a side that a thumbnail can be seen at
 
-/** Units are what all of them give over the grid, which comes first, row by row. */
+/** Units are what those of each layer give over the grid, row by row. */
 export function drawGraph(
   canvas: HTMLCanvasElement,
   net: Net,
   picked: Picked | undefined,
-  units?: Float32Array,
+  units?: Float32Array[],
 ): void {
   const [g, width, height] = begin(canvas);
   const { sizes } = net;
@@ -29,16 +29,14 @@ export function drawGraph(
   for (let layer = 1; layer < sizes.length; layer++) {
     strokeEdges(g, layout, layer, sizes[layer - 1]!, net.param(`${linearTo(layer)}.weight`));
   }
-  const columns = sizes.reduce((a, b) => a + b);
-  let column = 0;
   sizes.forEach((count, layer) => {
     const bias = layer ? net.param(`${linearTo(layer)}.bias`) : new Float32Array(count);
     const most = largest(bias);
-    for (let unit = 0; unit < count; unit++, column++) {
+    for (let unit = 0; unit < count; unit++) {
       const chosen = picked?.layer === layer && picked.unit === unit && picked.from === undefined;
       const share = Math.abs(bias[unit]!) / most;
       if (units && layout.half >= SMALLEST) {
-        thumbnail(g, layout, layer, unit, (cell) => units[cell * columns + column]!);
+        thumbnail(g, layout, layer, unit, (cell) => units[layer]![cell * count + unit]!);
       } else {
         outline(g, layout, layer, unit);
         g.fillStyle = variable("card");
@@ -96,11 +94,7 @@ export function strokeEdge(
 }
 
 /** What is an input, and what an output. */
-export function nameEnds(
-  g: CanvasRenderingContext2D,
-  { at, half }: Layout,
-  sizes: number[],
-): void {
+export function nameEnds(g: CanvasRenderingContext2D, { at, half }: Layout, sizes: number[]): void {
   g.fillStyle = variable("ink");
   g.textBaseline = "middle";
   for (const [layer, names, side] of [

@@ -111,7 +111,10 @@ export function followPointer(
   changed: (picked: Picked | undefined) => void,
 ): void {
   let picked: Picked | undefined;
-  const pick = (now: Picked | undefined) => changed((picked = now));
+  const pick = (now: Picked | undefined) => {
+    picked = now;
+    changed(picked);
+  };
   for (const type of ["pointermove", "pointerdown"] as const) {
     canvas.addEventListener(type, ({ offsetX, offsetY, pointerType }) => {
       const layout = layOut(sizes(), canvas.clientWidth, canvas.clientHeight);

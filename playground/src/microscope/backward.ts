@@ -32,7 +32,10 @@ export function cotangentOfSum(step: Step, layer: number, unit: number): Written
   const z = column(values[linear]!, samples, unit);
   const a = column(values[linear + 1]!, samples, unit);
   return {
-    ...plain(`${own}: the cotangent of its sum z${sumOf(step)}`, `∇z = ∇a × slope, which is ${formula[1]}`),
+    ...plain(
+      `${own}: the cotangent of its sum z${sumOf(step)}`,
+      `∇z = ∇a × slope, which is ${formula[1]}`,
+    ),
     terms: column(cotangents[linear + 1]!, samples, unit).map((cotangent, i) => ({
       text: `${factor(cotangent)} × ${writtenSlope(z[i]!, a[i]!)}`,
       value: cotangent * slope(z[i]!),
@@ -64,7 +67,10 @@ export function gradientOfBias(step: Step, layer: number, unit: number): Written
   const { sizes, samples, cotangents, gradients } = step.pass;
   const linear = linearTo(layer);
   return {
-    ...plain(`${nameOf(sizes, layer, unit)}: the gradient of its bias`, `∇b = ${over(step)}cotangent`),
+    ...plain(
+      `${nameOf(sizes, layer, unit)}: the gradient of its bias`,
+      `∇b = ${over(step)}cotangent`,
+    ),
     terms: column(cotangents[linear]!, samples, unit).map((value) => ({
       text: number(value),
       value,
@@ -120,7 +126,7 @@ export function updated(step: Step, name: string, i: number, title: string): Wri
     ...plain(title, `new ${letter} = ${letter} − learning rate × ∇${letter}`),
     terms: [
       { text: number(old), value: old },
-      { text: `(−${number(lr)}) × ${factor(gradient)}`, value: -lr * gradient },
+      { text: `− ${number(lr)} × ${factor(gradient)}`, value: -lr * gradient },
     ],
     value: after[name]![i]!,
     computedBy: ["sgd", "value"],

@@ -3,7 +3,7 @@
 import { rgb } from "../canvas";
 import { largest } from "../graph";
 import { type Layout, linearTo, type Place } from "../picking";
-import type { Scene } from "./draw";
+import type { Scene } from "./scene";
 import type { Stage } from "./stages";
 import type { Step } from "./step";
 

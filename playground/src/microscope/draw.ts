@@ -5,67 +5,65 @@ import { largest, nameEnds, strokeEdge, strokeEdges } from "../graph";
 import { type Layout, layOut, linearTo, type Picked } from "../picking";
 import { drawDots } from "./dots";
 import { drawNumbers } from "./labels";
+import { type Scene, seen } from "./scene";
 import type { Stage } from "./stages";
-import type { Step } from "./step";
-
-export interface Scene {
-  step: Step;
-  stages: Stage[];
-  /** The stage that is shown, or is on its way. */
-  at: number;
-  /** How much of it is there. */
-  share: number;
-  picked: Picked | undefined;
-}
+import type { Shown, Step } from "./step";
 
 /** The edges that nothing happens at, or nothing is picked of. */
 const FAINT = 0.3;
+const COMES = 0.6; // the share of a stage after which its units fill
 
 export function drawStep(canvas: HTMLCanvasElement, scene: Scene): void {
   const [g, width, height] = begin(canvas);
   const layout = layOut(scene.step.pass.sizes, width, height);
-  drawEdges(g, layout, scene);
+  drawEdges(canvas, layout, scene);
   drawDots(g, layout, scene);
   drawUnits(g, layout, scene);
   nameEnds(g, layout, scene.step.pass.sizes);
   drawNumbers(g, layout, scene);
 }
 
-/** What there was before, as it goes, and what is coming; or what stays: with the share of each. */
-function mixed<T>(
-  { stages, at, share }: Scene,
-  of: (stage: Stage) => T,
-  same: (a: T, b: T) => boolean,
-): [T, share: number][] {
-  const now = of(stages[at]!);
-  if (share === 1) return [[now, 1]];
-  const old = of(stages[at - 1]!);
-  return same(old, now) ? [[now, 1]] : [[old, 1 - share], [now, share]];
+const lines = document.createElement("canvas");
+let drawn: unknown[] = [];
+
+/** The edges: drawn once for a stage, since they are many. */
+function drawEdges(canvas: HTMLCanvasElement, layout: Layout, scene: Scene): void {
+  const { step, stages, at, picked } = scene;
+  const { width, height } = canvas;
+  const [now, kinds] = [stages[at]!, seen(scene)];
+  const key = [step, now, kinds, picked, width, height, variable("ink")];
+  if (key.some((part, i) => part !== drawn[i])) {
+    drawn = key;
+    [lines.width, lines.height] = [width, height];
+    const g = lines.getContext("2d")!;
+    g.setTransform(canvas.getContext("2d")!.getTransform());
+    strokeAll(g, layout, step, now, kinds, picked);
+  }
+  const g = canvas.getContext("2d")!;
+  g.drawImage(lines, 0, 0, canvas.clientWidth, canvas.clientHeight);
 }
 
-function drawEdges(g: CanvasRenderingContext2D, layout: Layout, scene: Scene): void {
-  const { step, stages, at, picked } = scene;
+function strokeAll(
+  g: CanvasRenderingContext2D,
+  layout: Layout,
+  step: Step,
+  now: Stage,
+  kinds: Stage,
+  picked: Picked | undefined,
+): void {
   const { sizes } = step.pass;
   if (picked?.from !== undefined) strokeEdge(g, layout, picked);
   for (let layer = 1; layer < sizes.length; layer++) {
     const inputs = sizes[layer - 1]!;
-    const few = inputs * sizes[layer]! < 50;
-    const faint = picked || !happensAt(stages[at]!, layer) ? (few ? 2 * FAINT : FAINT) : 1;
-    const shown = mixed(
-      scene,
-      (stage) => step.edges(stage, layer),
-      (a, b) => a.kind === b.kind,
-    );
-    for (const [{ numbers }, share] of shown) {
-      g.globalAlpha = faint * share;
-      strokeEdges(g, layout, layer, inputs, numbers);
-      if (!picked) continue;
-      g.globalAlpha = share;
-      const own = Array.from(numbers, (v, i) => (touches(picked, layer, inputs, i) ? v : 0));
-      strokeEdges(g, layout, layer, inputs, own, largest(numbers));
-    }
+    const faint = inputs * sizes[layer]! < 50 ? 2 * FAINT : FAINT;
+    const { numbers } = step.edges(kinds, layer);
+    g.globalAlpha = picked || !happensAt(now, layer) ? faint : 1;
+    strokeEdges(g, layout, layer, inputs, numbers);
+    if (!picked) continue;
+    g.globalAlpha = 1;
+    const own = Array.from(numbers, (v, i) => (touches(picked, layer, inputs, i) ? v : 0));
+    strokeEdges(g, layout, layer, inputs, own, largest(numbers));
   }
-  g.globalAlpha = 1;
 }
 
 /** Whether the edges to a layer of units have a part in a stage. */
@@ -82,11 +80,7 @@ function touches(picked: Picked, layer: number, inputs: number, edge: number): b
 function drawUnits(g: CanvasRenderingContext2D, { at, half }: Layout, scene: Scene): void {
   const { step, picked } = scene;
   step.pass.sizes.forEach((count, layer) => {
-    const shown = mixed(
-      scene,
-      (stage) => step.units(stage, layer),
-      (a, b) => a?.numbers === b?.numbers,
-    );
+    const shown = fading(scene, layer);
     const most = shown.map(([what]) => largest(what?.numbers ?? []));
     for (let unit = 0; unit < count; unit++) {
       const chosen = picked?.layer === layer && picked.unit === unit && picked.from === undefined;
@@ -104,4 +98,17 @@ function drawUnits(g: CanvasRenderingContext2D, { at, half }: Layout, scene: Sce
       g.stroke();
     }
   });
+}
+
+/** What a layer's units have had, as it goes, and what they get; or what stays. */
+function fading({ step, stages, at, share }: Scene, layer: number): [Shown | undefined, number][] {
+  const now = step.units(stages[at]!, layer);
+  const old = share < 1 ? step.units(stages[at - 1]!, layer) : now;
+  const come = Math.max(0, (share - COMES) / (1 - COMES));
+  return old?.numbers === now?.numbers
+    ? [[now, 1]]
+    : [
+        [old, 1 - come],
+        [now, come],
+      ];
 }

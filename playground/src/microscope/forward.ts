@@ -29,7 +29,10 @@ export function weighted(step: Step, layer: number, unit: number): Written {
     product(before[`${linear}.weight`]![unit * into.length + from]!, x),
   );
   return {
-    ...plain(`${nameOf(sizes, layer, unit)}: its sum z${meanOf(step)}`, `z = Σ weight × ${source(layer)} + bias`),
+    ...plain(
+      `${nameOf(sizes, layer, unit)}: its sum z${meanOf(step)}`,
+      `z = Σ weight × ${source(layer)} + bias`,
+    ),
     terms: [...products, { text: number(bias), value: bias }],
     value: step.values[linear]![unit]!,
     computedBy: ["linear", "value"],
@@ -77,7 +80,10 @@ export function weight(step: Step, edge: Required<Picked>, i: number): Written {
   const { sizes, before } = step.pass;
   const value = before[`${linearTo(edge.layer)}.weight`]![i]!;
   return {
-    ...plain(`The weight of the edge ${nameOfEdge(sizes, edge)}, ${keyOfWeight(edge)}`, "as the step before left it"),
+    ...plain(
+      `The weight of the edge ${nameOfEdge(sizes, edge)}, ${keyOfWeight(edge)}`,
+      "as the step before left it",
+    ),
     terms: [{ text: number(value), value }],
     value,
   };
@@ -86,10 +92,7 @@ export function weight(step: Step, edge: Required<Picked>, i: number): Written {
 /** w · x, a term of what it leads to. */
 export function carried(step: Step, edge: Required<Picked>, i: number): Written {
   const linear = linearTo(edge.layer);
-  const term = product(
-    step.pass.before[`${linear}.weight`]![i]!,
-    step.into(linear)[edge.from]!,
-  );
+  const term = product(step.pass.before[`${linear}.weight`]![i]!, step.into(linear)[edge.from]!);
   return {
     ...plain(
       `What the edge ${nameOfEdge(step.pass.sizes, edge)} carries forward${meanOf(step)}`,

@@ -3,9 +3,8 @@
 import { variable } from "../canvas";
 import type { Layout, Picked, Place } from "../picking";
 import { placeOfLoss } from "./dots";
-import type { Scene } from "./draw";
 import { number } from "./numbers";
-import type { Written } from "./parts";
+import { type Scene, seen } from "./scene";
 import { written } from "./sums";
 
 const ROOM = 16; // half a unit that a number fits in
@@ -13,15 +12,16 @@ const EDGES = 9; // of a layer that numbers fit on, if they are as long as
 const LONG = 130;
 
 export function drawNumbers(g: CanvasRenderingContext2D, layout: Layout, scene: Scene): void {
-  const { step, stages, at, picked } = scene;
+  const { step, picked } = scene;
   const { sizes, loss } = step.pass;
-  const stage = stages[at]!;
+  const stage = seen(scene);
   g.font = "11px system-ui, sans-serif";
   sizes.forEach((count, layer) => {
     const numbers = step.units(stage, layer)?.numbers;
     for (let unit = 0; numbers && unit < count; unit++) {
       const [x, y] = layout.at(layer, unit);
-      if (layout.half >= ROOM) write(g, fitting(g, numbers[unit]!, 2 * layout.half - 4), [x, y], "center");
+      if (layout.half >= ROOM)
+        write(g, fitting(g, numbers[unit]!, 2 * layout.half - 4), [x, y], "center");
       else if (!isNear(picked, layer, unit)) continue;
       else if (layer === 0 || layer === sizes.length - 1) {
         write(g, number(numbers[unit]!, 3), [x, y + layout.half + 9], "center", true);
@@ -35,18 +35,22 @@ export function drawNumbers(g: CanvasRenderingContext2D, layout: Layout, scene: 
     if (long && count * sizes[layer - 1]! <= EDGES) {
       const { numbers } = step.edges(stage, layer);
       for (let i = 0; i < numbers.length; i++) {
-        const edge = { layer, unit: Math.floor(i / sizes[layer - 1]!), from: i % sizes[layer - 1]! };
-        if (!isEdge(picked, edge)) onEdge(g, layout, sizes, edge, number(numbers[i]!, 2));
+        const edge = {
+          layer,
+          unit: Math.floor(i / sizes[layer - 1]!),
+          from: i % sizes[layer - 1]!,
+        };
+        if (isEdge(picked, edge)) continue;
+        // Spread out along the edges, so that numbers don't meet.
+        const share = 0.2 + (0.6 * (edge.unit + 0.5)) / count;
+        onEdge(g, layout, edge, number(numbers[i]!, 2), share);
       }
     }
   });
   if (picked?.from !== undefined) {
-    const [{ value, arrow = "" }] = written(step, stage, picked) as [Written];
-    const text = arrow === "←" ? `← ${number(value, 3)}` : `${number(value, 3)} ${arrow}`;
-    onEdge(g, layout, sizes, picked as Required<Picked>, text.trim());
+    onEdge(g, layout, picked as Required<Picked>, ofPicked(scene, picked as Required<Picked>));
   }
-  const known = stages.findIndex(({ phase }) => phase === "loss");
-  if (at >= known) {
+  if (!["inputs", "forward"].includes(stage.phase)) {
     const [x, y] = placeOfLoss(layout, sizes);
     g.strokeStyle = variable("soft");
     g.lineWidth = 1;
@@ -56,22 +60,29 @@ export function drawNumbers(g: CanvasRenderingContext2D, layout: Layout, scene: 
   }
 }
 
+/** What flows along the edge, with an arrow, or else its own number. */
+function ofPicked(scene: Scene, edge: Required<Picked>): string {
+  const { step } = scene;
+  const { arrow, value } = written(step, seen(scene), edge)[0]!;
+  if (arrow) return arrow === "←" ? `← ${number(value, 3)}` : `${number(value, 3)} →`;
+  const i = edge.unit * step.pass.sizes[edge.layer - 1]! + edge.from;
+  return number(step.edges(seen(scene), edge.layer).numbers[i]!, 3);
+}
+
 /** With as many digits, up to three, as there is room for. */
 function fitting(g: CanvasRenderingContext2D, value: number, width: number): string {
   const texts = [3, 2].map((digits) => number(value, digits));
   return texts.find((text) => g.measureText(text).width <= width) ?? number(value, 1);
 }
 
-/** Numbers of edges are spread out along them, so that they don't meet. */
 function onEdge(
   g: CanvasRenderingContext2D,
   { at }: Layout,
-  sizes: number[],
   { layer, unit, from }: Required<Picked>,
   text: string,
+  share = 0.5,
 ): void {
   const [a, b] = [at(layer - 1, from), at(layer, unit)];
-  const share = 0.2 + (0.6 * (unit + 0.5)) / sizes[layer]!;
   const place = [0, 1].map((axis) => a[axis]! + share * (b[axis]! - a[axis]!)) as Place;
   write(g, text, place, "center", true);
 }
@@ -83,7 +94,8 @@ const isEdge = (picked: Picked | undefined, { layer, unit, from }: Required<Pick
 function isNear(picked: Picked | undefined, layer: number, unit: number): boolean {
   if (!picked) return false;
   const away = layer - picked.layer;
-  if (picked.from === undefined) return Math.abs(away) === 1 || (away === 0 && unit === picked.unit);
+  if (picked.from === undefined)
+    return Math.abs(away) === 1 || (away === 0 && unit === picked.unit);
   return (away === 0 && unit === picked.unit) || (away === -1 && unit === picked.from);
 }
 

@@ -7,6 +7,7 @@ import { drawStep } from "./draw";
 import { Film } from "./film";
 import { showLegend } from "./legend";
 import { type LineOf, readOut, showStage, showSums } from "./panel";
+import { offerSamples, whichOf } from "./samples";
 import { type Stage, stagesOf } from "./stages";
 import { Step } from "./step";
 import { written } from "./sums";
@@ -41,7 +42,10 @@ export class Microscope {
   private timer: ReturnType<typeof setTimeout> | undefined;
 
   constructor(readonly player: Player) {
-    reduced.addEventListener("change", () => this.wake());
+    new ResizeObserver(() => this.wake()).observe(this.canvas);
+    for (const what of LOOKS) {
+      matchMedia(`(${what})`).addEventListener("change", () => this.wake());
+    }
   }
 
   get open(): boolean {
@@ -74,19 +78,20 @@ export class Microscope {
       const batch = await this.player.pass();
       const sample = offerSamples(batch.samples);
       const pass = sample === undefined ? batch : await this.player.pass(sample);
-      if (ticket !== this.newest) return;
+      if (ticket !== this.newest || (this.step && same(this.step.pass, pass))) return;
       this.step = new Step(pass);
       this.stages = stagesOf(pass.sizes, pass.activation);
       if (this.picked && !has(pass.sizes, this.picked)) this.picked = undefined;
       this.film.resize(this.stages.length);
       element<HTMLInputElement>("microscope-stage").max = String(this.stages.length - 1);
-      say("microscope-which", `Step ${pass.step.toLocaleString("en")}`);
+      say("microscope-which", whichOf(pass));
       this.onStep();
     } catch (error) {
       if (ticket !== this.newest) return;
       this.step = undefined;
       say("microscope-which", `There is no step to show: ${(error as Error).message}.`);
     }
+    element("microscope-split").hidden = !this.step;
     this.shown = "";
     this.wake();
   }
@@ -144,9 +149,9 @@ export class Microscope {
   private frame(now: number): void {
     this.film.tick(Math.min(now - this.last, 100));
     this.last = now;
-    this.draw();
     this.drawing = this.open && this.film.moving;
     if (this.drawing) requestAnimationFrame((then) => this.frame(then));
+    this.draw();
   }
 
   private draw(): void {
@@ -162,7 +167,7 @@ export class Microscope {
     const range = element<HTMLInputElement>("microscope-stage");
     range.value = String(at);
     range.setAttribute("aria-valuetext", stage.name);
-    const sums = picked ? written(step, stage, picked) : [];
+    const sums = picked && written(step, stage, picked);
     showStage(stage);
     showLegend(step, stage);
     showSums(sums, this.player.lineOf);
@@ -172,16 +177,9 @@ export class Microscope {
   }
 }
 
-/** So many to choose from; returns the one that is chosen, or none for all. */
-function offerSamples(samples: number): number | undefined {
-  const select = element<HTMLSelectElement>("microscope-sample");
-  if (select.options.length !== samples + 1) {
-    const chosen = Math.min(select.selectedIndex, samples);
-    const ones = Array.from({ length: samples }, (_, i) => new Option(`sample ${i + 1}`, String(i)));
-    select.replaceChildren(new Option("the whole batch", ""), ...ones);
-    select.selectedIndex = chosen < 0 ? 1 : chosen;
-  }
-  return select.selectedIndex ? select.selectedIndex - 1 : undefined;
-}
+/** Whether they are the same sample or batch of the same step; the loss tells all but surely. */
+const same = (a: Pass, b: Pass) =>
+  (["step", "loss", "lr", "samples", "activation"] as const).every((key) => a[key] === b[key]);
 
+const LOOKS = ["prefers-color-scheme: dark", "forced-colors: active"];
 const reduced = matchMedia("(prefers-reduced-motion: reduce)");

@@ -6,7 +6,7 @@ export function number(value: number, digits = 4): string {
   const plain = value === 0 || (size >= 1e-3 && size < 1e4);
   const text = plain
     ? String(Number(value.toPrecision(digits)))
-    : value.toExponential(digits - 2).replace("e+", "e");
+    : value.toExponential(Math.max(digits - 2, 0)).replace("e+", "e");
   return text.replaceAll("-", "−");
 }
 

@@ -21,14 +21,16 @@ export function showStage(stage: Stage): void {
   say("microscope-stage-says", stage.says);
 }
 
-export function showSums(sums: Written[], lineOf: LineOf): void {
-  element("microscope-sums").replaceChildren(...sums.map((sum) => written(sum, lineOf)));
+export function showSums(sums: Written[] | undefined, lineOf: LineOf): void {
+  const parts = sums?.map((sum) => written(sum, lineOf)) ?? [];
+  if (sums && !parts.length) parts.push(made("p", "help", "It has no number at this stage yet."));
+  element("microscope-sums").replaceChildren(...parts);
 }
 
 let timer: ReturnType<typeof setTimeout> | undefined;
 
 /** Tells who listens where it stands, when it stands still. */
-export function readOut(stage: Stage, sums: Written[]): void {
+export function readOut(stage: Stage, sums: Written[] = []): void {
   clearTimeout(timer);
   const numbers = sums.map(({ title, value }) => `${title}: ${number(value)}.`);
   timer = setTimeout(() => say("microscope-live", [`${stage.name}.`, ...numbers].join(" ")), QUIET);
@@ -41,12 +43,17 @@ function written(sum: Written, lineOf: LineOf): HTMLElement {
   const several = terms.length > 1;
   result.append("= ", scaled && several ? "(" : "");
   pieces(terms).forEach((piece, i) => {
-    if (i) result.append(" + ");
-    result.append(made("span", "term", piece));
+    const taken = piece.startsWith("− ");
+    if (i) result.append(taken ? " " : " + ");
+    const bare = i && !taken && piece.startsWith("−");
+    result.append(made("span", "term", bare ? `(${piece})` : piece));
   });
   result.append(scaled && several ? ") " : " ", scaled);
   const total = made("p", "total", `= ${number(value)}`);
-  whole.append(made("h4", "", title[0]!.toUpperCase() + title.slice(1)), made("p", "formula-text", formula));
+  whole.append(
+    made("h4", "", title[0]!.toUpperCase() + title.slice(1)),
+    made("p", "formula-text", formula),
+  );
   if (several || scaled || terms[0]?.text !== number(value)) whole.append(result);
   whole.append(total);
   if (computedBy) whole.append(...lineOf(...computedBy).map(code));

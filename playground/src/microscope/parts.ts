@@ -34,8 +34,10 @@ export const plain = (title: string, formula: string) => ({ title, formula, scal
 export const mean = ({ pass: { samples } }: Step) =>
   samples > 1 ? { scale: 1 / samples, scaled: `/ ${samples}` } : { scale: 1, scaled: "" };
 
-export const meanOf = ({ pass: { samples } }: Step) => (samples > 1 ? `, mean of ${samples} samples` : "");
-export const sumOf = ({ pass: { samples } }: Step) => (samples > 1 ? `, sum of ${samples} samples` : "");
+export const meanOf = ({ pass: { samples } }: Step) =>
+  samples > 1 ? `, mean of ${samples} samples` : "";
+export const sumOf = ({ pass: { samples } }: Step) =>
+  samples > 1 ? `, sum of ${samples} samples` : "";
 export const over = ({ pass: { samples } }: Step) => (samples > 1 ? "Σ over samples of " : "");
 
 export const source = (layer: number) => (layer === 1 ? "input" : "value");

@@ -1,8 +1,8 @@
 /** What a network shows of a step at a stage of it. */
 
-import type { Stage } from "./stages";
 import type { Pass } from "../pass";
 import { linearTo } from "../picking";
+import type { Stage } from "./stages";
 
 export type Kind = "x" | "z" | "a" | "cotangent" | "weight" | "gradient" | "change";
 
@@ -45,7 +45,8 @@ export class Step {
     if (phase === "update") return { kind: "change", numbers: this.changes[`${linear}.bias`]! };
     if (phase === "backward") {
       // The last layer's comes from the loss, another's from the linear layer after it.
-      if (stage.layer <= activation) return { kind: "cotangent", numbers: this.cotangents[linear]! };
+      if (stage.layer <= activation)
+        return { kind: "cotangent", numbers: this.cotangents[linear]! };
       if (!last && stage.layer <= activation + 1) {
         return { kind: "cotangent", numbers: this.cotangents[activation]! };
       }

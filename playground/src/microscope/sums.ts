@@ -20,20 +20,33 @@ function ofUnit(step: Step, stage: Stage, { layer, unit }: Picked): Written[] {
   const last = layer === pass.sizes.length - 1;
   switch (stage.phase) {
     case "update":
-      return [backward.updated(step, `${linear}.bias`, unit, `The bias of ${nameOf(pass.sizes, layer, unit)}`)];
+      return [
+        backward.updated(
+          step,
+          `${linear}.bias`,
+          unit,
+          `The bias of ${nameOf(pass.sizes, layer, unit)}`,
+        ),
+      ];
     case "backward":
       if (stage.layer <= linear) {
-        return [backward.cotangentOfSum(step, layer, unit), backward.gradientOfBias(step, layer, unit)];
+        return [
+          backward.cotangentOfSum(step, layer, unit),
+          backward.gradientOfBias(step, layer, unit),
+        ];
       }
       if (stage.layer === linear + 1) return [backward.cotangentOfSum(step, layer, unit)];
-      if (stage.layer === linear + 2 && !last) return [backward.cotangentOfValue(step, layer, unit)];
+      if (stage.layer === linear + 2 && !last)
+        return [backward.cotangentOfValue(step, layer, unit)];
       break;
     case "loss":
       if (last) return [forward.loss(step)];
   }
   const shown = step.units(stage, layer);
   if (!shown) return [];
-  return [shown.kind === "a" ? forward.activated(step, layer, unit) : forward.weighted(step, layer, unit)];
+  return [
+    shown.kind === "a" ? forward.activated(step, layer, unit) : forward.weighted(step, layer, unit),
+  ];
 }
 
 function ofEdge(step: Step, stage: Stage, edge: Required<Picked>): Written[] {
@@ -41,7 +54,14 @@ function ofEdge(step: Step, stage: Stage, edge: Required<Picked>): Written[] {
   const name = `${linear}.weight`;
   const i = edge.unit * step.pass.sizes[edge.layer - 1]! + edge.from;
   if (stage.phase === "update") {
-    return [backward.updated(step, name, i, `The weight of the edge ${nameOfEdge(step.pass.sizes, edge)}, ${keyOfWeight(edge)}`)];
+    return [
+      backward.updated(
+        step,
+        name,
+        i,
+        `The weight of the edge ${nameOfEdge(step.pass.sizes, edge)}, ${keyOfWeight(edge)}`,
+      ),
+    ];
   }
   const before = stage.phase === "inputs" || (stage.phase === "forward" && stage.layer < linear);
   if (before) return [forward.weight(step, edge, i)];

@@ -43,4 +43,5 @@ test("numbers are short, and say what they are", () => {
   ]) {
     assert.equal(number(value), expected);
   }
+  assert.equal(number(-0.00012345, 1), "−1e−4");
 });

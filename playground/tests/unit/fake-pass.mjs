@@ -22,7 +22,13 @@ const ACTIVATIONS = {
   sigmoid: [logistic, (_, a) => a * (1 - a)],
 };
 
-export function fakePass({ sizes = [2, 3, 2], activation = "tanh", samples = 1, lr = 0.1, seed = 1 } = {}) {
+export function fakePass({
+  sizes = [2, 3, 2],
+  activation = "tanh",
+  samples = 1,
+  lr = 0.1,
+  seed = 1,
+} = {}) {
   const draw = draws(seed);
   const [f, slope] = ACTIVATIONS[activation];
   const before = {};
@@ -45,7 +51,8 @@ export function fakePass({ sizes = [2, 3, 2], activation = "tanh", samples = 1, 
       return sum;
     });
     values.push(z);
-    if (k < sizes.length - 2) values.push((into = z.map(f)));
+    into = z.map(f);
+    if (k < sizes.length - 2) values.push(into);
   }
   const outputs = values.at(-1);
   const n = outputs.length;
@@ -72,7 +79,8 @@ export function fakePass({ sizes = [2, 3, 2], activation = "tanh", samples = 1, 
     if (!k) continue;
     const gx = array(samples * a, (i) => {
       let sum = 0;
-      for (let unit = 0; unit < b; unit++) sum += gy[Math.floor(i / a) * b + unit] * w[unit * a + (i % a)];
+      for (let unit = 0; unit < b; unit++)
+        sum += gy[Math.floor(i / a) * b + unit] * w[unit * a + (i % a)];
       return sum;
     });
     cotangents[2 * k - 1] = gx;
@@ -81,5 +89,19 @@ export function fakePass({ sizes = [2, 3, 2], activation = "tanh", samples = 1, 
   const after = Object.fromEntries(
     Object.entries(before).map(([name, p]) => [name, p.map((v, i) => v - lr * gradients[name][i])]),
   );
-  return { step: 1, sizes, activation, samples, lr, loss, inputs, targets, values, cotangents, gradients, before, after };
+  return {
+    step: 1,
+    sizes,
+    activation,
+    samples,
+    lr,
+    loss,
+    inputs,
+    targets,
+    values,
+    cotangents,
+    gradients,
+    before,
+    after,
+  };
 }

@@ -30,7 +30,10 @@ test("playing goes through all stages in order, each from its beginning to its e
   assert.deepEqual([...new Set(seen.map(([at]) => at))], [1, 2, 3, 4, 5, 6, 7, 8, 9]);
   for (const stage of [1, 5, 9]) {
     const shares = seen.filter(([at]) => at === stage).map(([, share]) => share);
-    assert.deepEqual(shares, shares.toSorted((a, b) => a - b));
+    assert.deepEqual(
+      shares,
+      shares.toSorted((a, b) => a - b),
+    );
     assert.ok(shares[0] < 0.1 && shares.at(-1) === 1);
   }
   assert.ok(!one.playing);

@@ -20,7 +20,10 @@ for (const sizes of [
         for (let unit = 0; unit < units; unit++) {
           const [x, y] = layout.at(layer, unit);
           assert.deepEqual(pickedAt(sizes, layout, [x + 1, y - 1], 4), { layer, unit });
-          for (const [at, size] of [[x, width], [y, height]]) {
+          for (const [at, size] of [
+            [x, width],
+            [y, height],
+          ]) {
             assert.ok(at >= layout.half && at + layout.half <= size, `${at} of ${size}`);
           }
         }
@@ -58,7 +61,8 @@ test("arrow keys reach every unit, and with shift every edge", () => {
       assert.ok(has(sizes, picked), key);
       seen.add(key);
     }
-    for (const arrow of keys) for (const shift of [false, true]) visit(pickedBy(sizes, arrow, shift, picked));
+    for (const arrow of keys)
+      for (const shift of [false, true]) visit(pickedBy(sizes, arrow, shift, picked));
   };
   visit(undefined);
   assert.equal(seen.size, 2 + 4 + 3 + 2 + 8 + 12 + 6);
