@@ -36,8 +36,7 @@ function ofUnit(step: Step, stage: Stage, { layer, unit }: Picked): Written[] {
         ];
       }
       if (stage.layer === linear + 1) return [backward.cotangentOfSum(step, layer, unit)];
-      if (stage.layer === linear + 2 && !last)
-        return [backward.cotangentOfValue(step, layer, unit)];
+      if (stage.layer === linear + 2) return [backward.cotangentOfValue(step, layer, unit)];
       break;
     case "loss":
       if (last) return [forward.loss(step)];

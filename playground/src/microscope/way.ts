@@ -43,7 +43,7 @@ export function wayThrough(step: Step): Way {
   const layer = sizes.length - 2;
   const linear = linearTo(layer);
   const back = step.cotangents[linear]!.map(Math.abs);
-  const unit = back.indexOf(Math.max(...back)); // where what comes back is seen well
+  const unit = Math.max(back.indexOf(Math.max(...back)), 0); // where most comes back
   const output = 1;
   const [values, outputs] = [step.values[linear + 1]!, step.values[linear + 2]!];
   const z = step.values[linear]![unit]!;

@@ -39,6 +39,20 @@ test("an edge is picked near its line, and nothing far from all", () => {
   const place = [ax + 0.4 * (bx - ax), ay + 0.4 * (by - ay) + 2];
   assert.deepEqual(pickedAt(sizes, layout, place, 4), { layer: 1, unit: 2, from: 1 });
   assert.equal(pickedAt(sizes, layout, [350, 3], 4), undefined);
+  const beyond = [ax + 1.3 * (bx - ax), ay + 1.3 * (by - ay)];
+  assert.equal(pickedAt(sizes, layout, beyond, 4), undefined);
+});
+
+test("a network has what it has", () => {
+  const sizes = [2, 3, 2];
+  assert.ok(has(sizes, { layer: 1, unit: 2, from: 1 }) && has(sizes, { layer: 0, unit: 1 }));
+  for (const picked of [
+    { layer: 1, unit: 3 },
+    { layer: 3, unit: 0 },
+    { layer: 1, unit: 0, from: 2 },
+  ]) {
+    assert.ok(!has(sizes, picked), JSON.stringify(picked));
+  }
 });
 
 test("a finger reaches further", () => {

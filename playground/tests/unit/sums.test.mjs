@@ -77,6 +77,62 @@ test("what is shown of a unit or an edge is what is written of it", () => {
   }
 });
 
+test("stage by stage, a unit shows x, z, a, cotangents and its bias's change; an edge what it has", () => {
+  const pass = fakePass();
+  const step = new Step(pass);
+  const stages = stagesOf(pass.sizes, "tanh");
+  const kinds = (of) => stages.map((stage) => of(stage)?.kind ?? "-").join(" ");
+  const [c, g] = ["cotangent", "gradient"];
+  const w = "weight weight weight weight weight weight";
+  assert.equal(
+    kinds((s) => step.units(s, 0)),
+    Array(10).fill("x").join(" "),
+  );
+  assert.equal(
+    kinds((s) => step.units(s, 1)),
+    `- z a a a a ${c} ${c} ${c} change`,
+  );
+  assert.equal(
+    kinds((s) => step.units(s, 2)),
+    `- - - z z ${c} ${c} ${c} ${c} change`,
+  );
+  assert.equal(
+    kinds((s) => step.edges(s, 1)),
+    `${w} weight weight ${g} change`,
+  );
+  assert.equal(
+    kinds((s) => step.edges(s, 2)),
+    `${w} ${g} ${g} ${g} change`,
+  );
+  const ways = (picked) =>
+    stages.map((s) => written(step, s, picked).map((sum) => sum.arrow ?? "="));
+  const forward = [["→"], ["→"], ["→"]];
+  assert.deepEqual(ways({ layer: 1, unit: 0, from: 0 }), [
+    ...[["="], ["→"], ["→"], ...forward, ["→"], ["→"]],
+    ...[["="], ["="]],
+  ]);
+  assert.deepEqual(ways({ layer: 2, unit: 0, from: 0 }), [
+    ...[["="], ["="], ["="], ...forward],
+    ...[["←", "="], ["←", "="], ["←", "="], ["="]],
+  ]);
+});
+
+test("the update shows by how much weights and biases change", () => {
+  const { pass, step, stage } = [...sums({ lr: 2 })].at(-1);
+  for (const layer of [1, 2]) {
+    for (const [leaf, { numbers }] of [
+      ["weight", step.edges(stage, layer)],
+      ["bias", step.units(stage, layer)],
+    ]) {
+      const name = `${2 * layer - 2}.${leaf}`;
+      numbers.forEach((change, i) => {
+        const [old, now] = [pass.before[name][i], pass.after[name][i]];
+        assert.ok(Math.abs(old + change - now) < 2e-7, `${name}[${i}]`);
+      });
+    }
+  }
+});
+
 test("on the way back, what flows along a unit's edges adds up to its cotangent", () => {
   const pass = fakePass({ sizes: [2, 4, 3, 2], samples: 3 });
   const step = new Step(pass);
