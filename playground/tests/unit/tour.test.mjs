@@ -56,6 +56,16 @@ test("each stop shows a stage that there is, and something on it that has a numb
   }
 });
 
+test("it says which way the loss goes", () => {
+  const signs = [1, 2, 3, 4, 5, 6].map((seed) => {
+    const { step, stops } = toured({ seed });
+    const cotangent = step.cotangents.at(-1)[1];
+    assert.match(stops[4].text[1], cotangent < 0 ? /^It is negative/ : /^It is positive/);
+    return Math.sign(cotangent);
+  });
+  assert.deepEqual([...new Set(signs)].toSorted(), [-1, 1]);
+});
+
 test("what it says of the way back are the step's numbers", () => {
   for (const options of CASES) {
     const { step, stops } = toured(options);
