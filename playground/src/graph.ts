@@ -1,9 +1,10 @@
 /** The network as a graph: weights by colour and width, each unit by its answer or its bias. */
 
-import { begin, COLORS, rgb, variable } from "./canvas";
+import { begin, rgb, variable } from "./canvas";
+import { largest } from "./largest";
 import { INPUTS, OUTPUTS } from "./names";
 import { type Layout, layOut, linearTo, type Picked } from "./picking";
-import { CELLS } from "./square";
+import { thumbnail } from "./thumbnail";
 
 export interface Net {
   /** Units by layer of units, inputs first. */
@@ -11,12 +12,37 @@ export interface Net {
   param(name: string): Float32Array;
 }
 
-const SIDE = Math.sqrt(CELLS);
 const LEVELS = 6;
+const EVERY = 125; // ms
 const SMALLEST = 5.5; // half a side that a thumbnail can be seen at
 
-/** Units are what those of each layer give over the grid, row by row. */
+let drawn: unknown[] = [];
+let due = 0; // when it may be drawn again for new weights alone
+let timer: ReturnType<typeof setTimeout> | undefined;
+
+/**
+ * Units are what those of each layer give over the grid, row by row. Training changes a picture of
+ * many lines by little, so that a few frames a second are enough, and leave time for the rest.
+ */
 export function drawGraph(
+  canvas: HTMLCanvasElement,
+  net: Net,
+  picked: Picked | undefined,
+  units?: Float32Array[],
+): void {
+  clearTimeout(timer);
+  const now = performance.now();
+  const key = [net, JSON.stringify(picked), !units, canvas.clientWidth, variable("ink")];
+  if (now < due && key.every((part, i) => part === drawn[i])) {
+    timer = setTimeout(() => paint(canvas, net, picked, units), due - now);
+    return;
+  }
+  drawn = key;
+  due = now + EVERY;
+  paint(canvas, net, picked, units);
+}
+
+function paint(
   canvas: HTMLCanvasElement,
   net: Net,
   picked: Picked | undefined,
@@ -113,41 +139,3 @@ function outline(g: CanvasRenderingContext2D, { at, half }: Layout, layer: numbe
   g.beginPath();
   g.arc(...at(layer, unit), Math.min(half, 8), 0, 2 * Math.PI);
 }
-
-const small = document.createElement("canvas");
-
-/** What a unit answers over the square, with its largest as 1; its frame becomes the path. */
-function thumbnail(
-  g: CanvasRenderingContext2D,
-  { at, half }: Layout,
-  layer: number,
-  unit: number,
-  answer: (cell: number) => number,
-): void {
-  const skip = half > 12 ? 2 : 4; // cells
-  const side = SIDE / skip;
-  const answers = Array.from({ length: side * side }, (_, i) =>
-    answer((Math.floor(i / side) * SIDE + (i % side)) * skip),
-  );
-  const most = largest(answers);
-  const image = new ImageData(side, side);
-  const colors = COLORS.map((name) => variable(name).split(" ").map(Number));
-  answers.forEach((value, i) => {
-    image.data.set(colors[value > 0 ? 1 : 0]!, 4 * i);
-    image.data[4 * i + 3] = (220 * Math.abs(value)) / most;
-  });
-  small.width = small.height = side;
-  small.getContext("2d")!.putImageData(image, 0, 0);
-  const [x, y] = at(layer, unit);
-  g.beginPath();
-  g.rect(x - half, y - half, 2 * half, 2 * half);
-  g.fillStyle = variable("card");
-  g.fill();
-  g.drawImage(small, x - half, y - half, 2 * half, 2 * half);
-}
-
-export const largest = (values: ArrayLike<number>) => {
-  let most = Number.MIN_VALUE;
-  for (let i = 0; i < values.length; i++) most = Math.max(most, Math.abs(values[i]!));
-  return most;
-};

@@ -1,7 +1,7 @@
 /** What moves along the edges on the way to a stage. */
 
 import { rgb } from "../canvas";
-import { largest } from "../graph";
+import { largest } from "../largest";
 import { type Layout, linearTo, type Place } from "../picking";
 import type { Scene } from "./scene";
 import type { Stage } from "./stages";

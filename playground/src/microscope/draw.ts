@@ -1,7 +1,8 @@
 /** A step on the network: what each unit and edge has at a stage, and what moves on the way there. */
 
 import { begin, rgb, variable } from "../canvas";
-import { largest, nameEnds, strokeEdge, strokeEdges } from "../graph";
+import { nameEnds, strokeEdge, strokeEdges } from "../graph";
+import { largest } from "../largest";
 import { type Layout, layOut, linearTo, type Picked } from "../picking";
 import { drawDots } from "./dots";
 import { drawNumbers } from "./labels";

@@ -5,12 +5,10 @@ import type { Pass } from "../pass";
 import { has, layOut, type Picked, pickedAt, pickedBy, reachOf } from "../picking";
 import { drawStep } from "./draw";
 import { Film } from "./film";
-import { showLegend } from "./legend";
-import { type LineOf, readOut, showStage, showSums } from "./panel";
-import { offerSamples, whichOf } from "./samples";
+import { type LineOf, tell } from "./panel";
+import { passShown, same, whichOf } from "./samples";
 import { type Stage, stagesOf } from "./stages";
 import { Step } from "./step";
-import { written } from "./sums";
 
 /** What plays the training, as the microscope needs it. */
 export interface Player {
@@ -75,9 +73,7 @@ export class Microscope {
   async take(): Promise<void> {
     const ticket = ++this.newest;
     try {
-      const batch = await this.player.pass();
-      const sample = offerSamples(batch.samples);
-      const pass = sample === undefined ? batch : await this.player.pass(sample);
+      const pass = await passShown(this.player);
       if (ticket !== this.newest || (this.step && same(this.step.pass, pass))) return;
       this.step = new Step(pass);
       this.stages = stagesOf(pass.sizes, pass.activation);
@@ -159,27 +155,18 @@ export class Microscope {
     if (!step || !this.open) return;
     const { at, share } = film;
     drawStep(this.canvas, { step, stages, at, share, picked });
-    const stage = stages[at]!;
     say("microscope-play", film.playing ? "Pause" : "Play");
     const key = JSON.stringify([at, picked]);
     if (key === this.shown) return;
     this.shown = key;
+    tell(step, stages[at]!, picked, this.player.lineOf);
     const range = element<HTMLInputElement>("microscope-stage");
     range.value = String(at);
-    range.setAttribute("aria-valuetext", stage.name);
-    const sums = picked && written(step, stage, picked);
-    showStage(stage);
-    showLegend(step, stage);
-    showSums(sums, this.player.lineOf);
-    readOut(stage, sums);
+    range.setAttribute("aria-valuetext", stages[at]!.name);
     if (this.reveal) element("microscope-sums").scrollIntoView({ block: "nearest" });
     this.reveal = false;
   }
 }
-
-/** Whether they are the same sample or batch of the same step; the loss tells all but surely. */
-const same = (a: Pass, b: Pass) =>
-  (["step", "loss", "lr", "samples", "activation"] as const).every((key) => a[key] === b[key]);
 
 const LOOKS = ["prefers-color-scheme: dark", "forced-colors: active"];
 const reduced = matchMedia("(prefers-reduced-motion: reduce)");

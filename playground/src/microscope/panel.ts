@@ -1,9 +1,13 @@
 /** In words: the stage, and the number of what is picked, as the sum that makes it. */
 
 import { element, say } from "../elements";
+import type { Picked } from "../picking";
+import { showLegend } from "./legend";
 import { number } from "./numbers";
 import type { Term, What, Written } from "./parts";
 import type { Stage } from "./stages";
+import type { Step } from "./step";
+import { written } from "./sums";
 
 export interface Line {
   file: string;
@@ -16,27 +20,27 @@ export type LineOf = (layer: string, what: What) => Line[];
 const FIRST = 3; // terms that are written before the rest is taken together
 const QUIET = 600; // ms without a change, after which it is read out
 
-export function showStage(stage: Stage): void {
+export function tell(step: Step, stage: Stage, picked: Picked | undefined, lineOf: LineOf): void {
   say("microscope-stage-name", stage.name);
   say("microscope-stage-says", stage.says);
-}
-
-export function showSums(sums: Written[] | undefined, lineOf: LineOf): void {
-  const parts = sums?.map((sum) => written(sum, lineOf)) ?? [];
-  if (sums && !parts.length) parts.push(made("p", "help", "It has no number at this stage yet."));
+  showLegend(step, stage);
+  const sums = picked ? written(step, stage, picked) : [];
+  const parts = sums.map((sum) => article(sum, lineOf));
+  if (picked && !sums.length) parts.push(made("p", "help", "It has no number at this stage yet."));
   element("microscope-sums").replaceChildren(...parts);
+  readOut(stage, sums);
 }
 
 let timer: ReturnType<typeof setTimeout> | undefined;
 
 /** Tells who listens where it stands, when it stands still. */
-export function readOut(stage: Stage, sums: Written[] = []): void {
+function readOut(stage: Stage, sums: Written[]): void {
   clearTimeout(timer);
   const numbers = sums.map(({ title, value }) => `${title}: ${number(value)}.`);
   timer = setTimeout(() => say("microscope-live", [`${stage.name}.`, ...numbers].join(" ")), QUIET);
 }
 
-function written(sum: Written, lineOf: LineOf): HTMLElement {
+function article(sum: Written, lineOf: LineOf): HTMLElement {
   const { title, formula, terms, scaled, value, computedBy } = sum;
   const whole = made("article", "sum");
   const result = made("p", "written");
