@@ -17,16 +17,28 @@ for (const query of ["(prefers-color-scheme: dark)", "(forced-colors: active)"])
   matchMedia(query).addEventListener("change", () => cache.clear());
 }
 
-/** The value of --name. */
+const probe = document.createElement("i");
+probe.hidden = true;
+probe.style.forcedColorAdjust = "none";
+document.body.append(probe);
+
+/** The value of --name; of a system colour what it stands for, as a canvas may know an old one. */
 export function variable(name: string): string {
   const known = cache.get(name);
   if (known !== undefined) return known;
-  const value = getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
+  let value = getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
+  if (CSS.supports("color", value)) {
+    probe.style.color = value;
+    value = getComputedStyle(probe).color;
+  }
   cache.set(name, value);
   return value;
 }
 
 /** The colours of class 0 and class 1, and of what is negative and positive. */
 export const COLORS = ["outside", "inside"] as const;
+
+/** Those that tell one look of the page from another. */
+export const LOOKS = ["ink", "inside"];
 
 export const rgb = (sign: number, alpha = 1) => `rgb(${variable(COLORS[sign]!)} / ${alpha})`;

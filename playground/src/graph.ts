@@ -1,6 +1,6 @@
 /** The network as a graph: weights by colour and width, each unit by its answer or its bias. */
 
-import { begin, rgb, variable } from "./canvas";
+import { begin, LOOKS, rgb, variable } from "./canvas";
 import { largest } from "./largest";
 import { INPUTS, OUTPUTS } from "./names";
 import { type Layout, layOut, linearTo, type Picked } from "./picking";
@@ -32,7 +32,7 @@ export function drawGraph(
 ): void {
   clearTimeout(timer);
   const now = performance.now();
-  const key = [net, JSON.stringify(picked), !units, canvas.clientWidth, variable("ink")];
+  const key = [net, JSON.stringify(picked), !units, canvas.clientWidth, LOOKS.map(variable).join()];
   if (now < due && key.every((part, i) => part === drawn[i])) {
     timer = setTimeout(() => paint(canvas, net, picked, units), due - now);
     return;

@@ -1,6 +1,6 @@
 /** A step on the network: what each unit and edge has at a stage, and what moves on the way there. */
 
-import { begin, rgb, variable } from "../canvas";
+import { begin, LOOKS, rgb, variable } from "../canvas";
 import { nameEnds, strokeEdge, strokeEdges } from "../graph";
 import { largest } from "../largest";
 import { type Layout, layOut, linearTo, type Picked } from "../picking";
@@ -32,7 +32,7 @@ function drawEdges(canvas: HTMLCanvasElement, layout: Layout, scene: Scene): voi
   const { step, stages, at, picked } = scene;
   const { width, height } = canvas;
   const [now, kinds] = [stages[at]!, seen(scene)];
-  const key = [step, now, kinds, picked, width, height, variable("ink")];
+  const key = [step, now, kinds, picked, width, height, LOOKS.map(variable).join()];
   if (key.some((part, i) => part !== drawn[i])) {
     drawn = key;
     [lines.width, lines.height] = [width, height];
@@ -41,6 +41,7 @@ function drawEdges(canvas: HTMLCanvasElement, layout: Layout, scene: Scene): voi
     strokeAll(g, layout, step, now, kinds, picked);
   }
   const g = canvas.getContext("2d")!;
+  if (picked?.from !== undefined) strokeEdge(g, layout, picked);
   g.drawImage(lines, 0, 0, canvas.clientWidth, canvas.clientHeight);
 }
 
@@ -53,7 +54,6 @@ function strokeAll(
   picked: Picked | undefined,
 ): void {
   const { sizes } = step.pass;
-  if (picked?.from !== undefined) strokeEdge(g, layout, picked);
   for (let layer = 1; layer < sizes.length; layer++) {
     const inputs = sizes[layer - 1]!;
     const faint = inputs * sizes[layer]! < 50 ? 2 * FAINT : FAINT;
