@@ -100,8 +100,8 @@ def to_onnx(
     Its inputs are named params.0.weight and so on, state.exp_avg.0.weight and so on, if there is a
     state, inputs, targets and, if step takes it, lr; its outputs new_params.0.weight and so on,
     new_state.exp_avg.0.weight and so on, loss, and what step gives after it, by keys joined by
-    dots. Those of a prediction are params.0.weight and so on, and inputs; and outputs. The size of a batch is free. (Of an empty one, ONNX Runtime
-    takes the mean for 0, where Python's is NaN.)
+    dots. Those of a prediction are params.0.weight and so on, and inputs; and outputs. The size of
+    a batch is free. (Of an empty one, ONNX Runtime takes the mean for 0, where Python's is NaN.)
 
     With loop, the file is the whole of training: inputs and targets are batches, stacked, and one
     more input, steps, an int64 scalar, says how many steps to do, going round through the batches;

@@ -25,7 +25,7 @@ PROBED = (0, 100, 1000)
 
 def export(files: list[tuple[str, int]], folder: Path) -> None:
     """Writes the networks."""
-    torch.set_num_threads(1)
+    cli.use_threads(1)
     cli.pin(1, first=1)  # beside who trains
     for activation, depth in files:
         write(activation, depth, folder)

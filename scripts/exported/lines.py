@@ -106,7 +106,9 @@ def leading_to(
     for what in tensors:
         end = made.get(what, last)
         around = [lines_of([f]) for f in COMPUTED_BY[layer] if end in lines_of([f])]
-        before = {line for line in lines.seen.intersection(*around) if line < end} if around else set()
+        before = (
+            {line for line in lines.seen.intersection(*around) if line < end} if around else set()
+        )
         found[what] = [*sorted(before - {*made.values()}), end]
     return found
 

@@ -16,7 +16,7 @@ ACTIVATIONS: dict[str, Callable[[], fdl.Layer]] = {
     f.__name__: f for f in (fdl.relu, fdl.tanh, fdl.sigmoid, fdl.leaky_relu, fdl.gelu)
 }
 WIDTHS = (3, 5, 7, 11)
-"""Of hidden layers, in an example: no two alike, so that each stands for any width of that layer."""
+"""Of hidden layers, in an example; no two are alike, so that each stands for any of its layer."""
 
 
 def network(activation: str, hidden: Sequence[int]) -> fdl.Layer:
