@@ -38,8 +38,8 @@ recipes: .venv/recipes.ready  ## what hand-written gradients are good for, in sh
 page: playground/dist/ready  ## serve the page that trains in the browser
 	@cd playground && npm run --silent page
 
-page-test: playground/dist/ready chromium  ## run its tests in headless Chromium
-	@cd playground && CHROMIUM=$$(command -v chromium) npm run --silent test
+page-test: playground/dist/ready playground/tests/probes.json chromium  ## run its tests, in Node and in headless Chromium
+	@cd playground && npm run --silent unit && CHROMIUM=$$(command -v chromium) npm run --silent test
 
 .PHONY: chromium
 chromium:
@@ -50,7 +50,7 @@ docs: docs/_build/html  ## execute and build the pages of docs/, and serve them
 
 docs-test: docs/_build/html .venv/test.ready playground/node_modules/ready chromium  ## build them, and test the site in headless Chromium
 	@$(BIN)/python -m pytest tests/docs/test_site.py $(ARGS)
-	@cd playground && CHROMIUM=$$(command -v chromium) npm run --silent test-book
+	@cd playground && CHROMIUM=$$(command -v chromium) npm run --silent book
 
 # With the page that trains in its chapters, where there is Node to build it.
 .PHONY: docs/_build/html
@@ -61,10 +61,11 @@ docs/_build/html: .venv/docs.ready $(if $(shell command -v npm),playground/dist/
 test: .venv/test.ready  ## run the tests
 	@OMP_NUM_THREADS=1 OMP_WAIT_POLICY=passive $(BIN)/python -m pytest --numprocesses auto --dist worksteal $(ARGS)
 
-check: .venv/check.ready  ## check format, lint and types
+check: .venv/check.ready playground/node_modules/ready  ## check format, lint and types
 	@$(BIN)/ruff format --check
 	@$(BIN)/ruff check
 	@$(BIN)/pyright
+	@cd playground && npm run --silent check
 
 mutants: .venv/mutants.ready  ## change the code in every small way, and list what no test notices (ARGS="functional_dl.trace.*")
 	@CI=true $(BIN)/mutmut run $(ARGS) && $(BIN)/mutmut results | sed '/: not checked$$/d'
@@ -80,14 +81,20 @@ mutants: .venv/mutants.ready  ## change the code in every small way, and list wh
 	@$(PYTHON) -m venv --clear .venv
 	@touch $@
 
-playground/public/page.json: .venv/scripts.ready .venv/export.ready $(shell find functional_dl scripts -name '*.py')
+PAGE_SOURCES := .venv/page.ready $(shell find functional_dl scripts -name '*.py')
+
+playground/public/page.json: $(PAGE_SOURCES)
 	@$(BIN)/python scripts/page.py
+
+playground/tests/probes.json: $(PAGE_SOURCES)
+	@$(BIN)/python scripts/page.py --probes --out playground/tests
 
 playground/node_modules/ready: playground/package-lock.json
 	@command -v npm >/dev/null || { echo "make: install Node.js 20.19 or newer, with npm: https://nodejs.org" >&2; exit 1; }
 	@cd playground && npm ci --loglevel=error --no-progress
 	@touch $@
 
-playground/dist/ready: playground/node_modules/ready playground/public/page.json $(wildcard playground/src/* playground/*.html playground/*.js*)
+playground/dist/ready: playground/node_modules/ready playground/public/page.json docs/playground.png \
+		$(shell find playground/src -type f) $(wildcard playground/*.html playground/*.js*)
 	@cd playground && npm run --silent build
 	@touch $@

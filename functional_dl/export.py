@@ -11,7 +11,8 @@
 
 Whoever runs the file goes by names, in any language: new_params.0.weight is the next
 params.0.weight. With an optimizer, step(params, state, inputs, targets, lr) gives new params, a new
-state and the loss, and new_state.exp_avg.0.weight is the next state.exp_avg.0.weight.
+state and the loss, and new_state.exp_avg.0.weight is the next state.exp_avg.0.weight. What else a
+step should tell, such as its gradients, it returns after the loss, in a dict of dicts.
 
 PyTorch's own runtimes take what `export` gives, by PyTorch's own functions:
 
@@ -66,8 +67,9 @@ def export(step: Step, example: Example) -> ExportedProgram:
     Args:
         step: A pure function (params, inputs, targets) ↦ (new params, loss), or (params, state,
             inputs, targets) ↦ (new params, new state, loss), which may take a learning rate after
-            these; or one of a prediction, (params, inputs) ↦ outputs. It looks at no values, lr's
-            included, and at sizes of a batch as y.shape[0], not len(y).
+            these, and give nested dicts of other tensors after the loss; or one of a prediction,
+            (params, inputs) ↦ outputs. It looks at no values, lr's included, and at sizes of a
+            batch as y.shape[0], not len(y).
         example: What step takes, for shapes and dtypes. Params and state are nested dicts; their
             leaves may share memory here, and are inputs of their own in the graph. The first
             dimension of inputs and of targets is the batch, of floating or whole numbers. lr is a
@@ -97,9 +99,9 @@ def to_onnx(
 
     Its inputs are named params.0.weight and so on, state.exp_avg.0.weight and so on, if there is a
     state, inputs, targets and, if step takes it, lr; its outputs new_params.0.weight and so on,
-    new_state.exp_avg.0.weight and so on, and loss. Those of a prediction are params.0.weight and
-    so on, and inputs; and outputs. The size of a batch is free. (Of an empty one, ONNX Runtime
-    takes the mean for 0, where Python's is NaN.)
+    new_state.exp_avg.0.weight and so on, loss, and what step gives after it, by keys joined by
+    dots. Those of a prediction are params.0.weight and so on, and inputs; and outputs. The size of
+    a batch is free. (Of an empty one, ONNX Runtime takes the mean for 0, where Python's is NaN.)
 
     With loop, the file is the whole of training: inputs and targets are batches, stacked, and one
     more input, steps, an int64 scalar, says how many steps to do, going round through the batches;
@@ -119,9 +121,9 @@ def to_onnx(
     Raises:
         ImportError: onnxruntime, onnxscript or what these need is not installed.
         OSError: The path can't be written to. What is there stays as it is.
-        ValueError: As for `export`; or loop is neither, or for a prediction; or step holds
-            constants of 2 GB or more, or draws random numbers; or ONNX Runtime can't run the file,
-            or disagrees.
+        ValueError: As for `export`; or loop is neither, or for a prediction, or for a step that
+            gives more than the loss; or step holds constants of 2 GB or more, or draws random
+            numbers; or ONNX Runtime can't run the file, or disagrees.
         TypeError: As for `export`.
     """
     file = _file_at(path)
@@ -134,6 +136,10 @@ def to_onnx(
         message = f"to_onnx: {error.name} is not installed; pip install 'functional_dl[export]'"
         raise ImportError(message, name=error.name) from error
 
+    with torch.no_grad():
+        results = step(*example)
+    if loop and isinstance(results[-1], dict):
+        raise ValueError("to_onnx: expected a step that gives the loss last, for a loop")
     program = _program("to_onnx", step, example)
     for node in program.graph.nodes:
         if torch.Tag.nondeterministic_seeded in getattr(node.target, "tags", ()):
@@ -145,7 +151,7 @@ def to_onnx(
             " hand them over as params"
         )
     given = _named(example)
-    model = _translated(program, to_state_dict(given))
+    model = _translated(program, to_state_dict(given), [*_results(results)])
     if loop:
         model.graph, step = _loop(model.graph), _looped(step)
         given |= {k: torch.stack([given[k]] * 2) for k in ("inputs", "targets")}
@@ -191,15 +197,24 @@ def _checked(name: str, step: Step, example: Example) -> tuple[Step, Example]:
                 raise TypeError(f"{name}: expected the prediction to be a tensor, got {results!r}")
             return results
         if not (
-            isinstance(results, tuple) and len(results) == n + 1 and isinstance(results[n], Tensor)
+            isinstance(results, tuple)
+            and n + 1 <= len(results) <= n + 2
+            and isinstance(results[n], Tensor)
         ):
             new = ", ".join(f"new {k}" for k in CARRIED[:n])
             raise TypeError(f"{name}: expected step to return ({new}, loss), got {results!r}")
+        for more in results[n + 1 :]:
+            taken = {*_named(example), "loss", *(f"new_{k}" for k in CARRIED)}
+            if not isinstance(more, dict) or not taken.isdisjoint(flattened(name, more) and more):
+                raise TypeError(
+                    f"{name}: expected step to give, after the loss, nested dicts with other keys "
+                    f"than {sorted(taken)}, got {more!r}"
+                )
         for k, part, layout in zip(CARRIED, results, layouts, strict=False):
             got = tree_layout(flattened(name, {k: part}))
             if got != layout:
                 raise ValueError(f"{name}: expected new {k} like {k}, {layout}, got {got}")
-        return *tree_map(lambda _, leaf: leaf, args[:n], results[:n]), results[n]
+        return *tree_map(lambda _, leaf: leaf, args[:n], results[:n]), *results[n:]
 
     with torch.no_grad():
         checked(*example)  # what it raises now is not for having been traced
@@ -248,7 +263,7 @@ def _program(name: str, step: Step, example: Example) -> ExportedProgram:
         ) from error
 
 
-def _translated(program: ExportedProgram, takes: Named) -> "ir.Model":
+def _translated(program: ExportedProgram, takes: Named, gives: list[str]) -> "ir.Model":
     import onnx_ir as ir
     import onnxscript
 
@@ -306,8 +321,6 @@ def _translated(program: ExportedProgram, takes: Named) -> "ir.Model":
             if not value.is_graph_output():
                 value.type = value.shape = None  # of a size divided, wrong in double precision
     of_inputs: Any = graph.inputs[[*takes].index("inputs")].shape
-    new = [f"new_{k}" for k in takes if k.split(".")[0] in CARRIED]
-    gives = [*new, "loss"] if "targets" in takes else ["outputs"]
     for value, name in zip([*graph.inputs, *graph.outputs], [*takes, *gives], strict=True):
         value.name = name
         value.shape = ir.Shape(["batch" if d == of_inputs[0] else d for d in value.shape or ()])
@@ -444,10 +457,10 @@ def _compare(contents: bytes, step: Step, given: dict[str, Any]) -> None:
 def _results(results: Any) -> Named:
     if isinstance(results, Tensor):
         return {"outputs": results}
-    *new, loss = results
-    return to_state_dict(
-        {**{f"new_{k}": part for k, part in zip(CARRIED, new, strict=False)}, "loss": loss}
-    )
+    n = next(i for i, part in enumerate(results) if isinstance(part, Tensor))
+    new = {f"new_{k}": part for k, part in zip(CARRIED, results[:n], strict=False)}
+    (more,) = results[n + 1 :] or ({},)
+    return to_state_dict({**new, "loss": results[n], **more})
 
 
 def _agree(name: str, theirs: Tensor, ours: Tensor, near: list[Tensor]) -> None:

@@ -1,4 +1,4 @@
-/** What the views share: a sharp canvas, the colours of the style sheet, arrow keys. */
+/** What the views share: a sharp canvas, the colours of the style sheet. */
 
 /** Cleared, and measured in CSS pixels. */
 export function begin(canvas: HTMLCanvasElement): [CanvasRenderingContext2D, number, number] {
@@ -13,13 +13,24 @@ export function begin(canvas: HTMLCanvasElement): [CanvasRenderingContext2D, num
 }
 
 const cache = new Map<string, string>();
-matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => cache.clear());
+for (const query of ["(prefers-color-scheme: dark)", "(forced-colors: active)"]) {
+  matchMedia(query).addEventListener("change", () => cache.clear());
+}
 
-/** The value of --name. */
+const probe = document.createElement("i");
+probe.hidden = true;
+probe.style.forcedColorAdjust = "none";
+document.body.append(probe);
+
+/** The value of --name; of a system colour what it stands for, as a canvas may know an old one. */
 export function variable(name: string): string {
   const known = cache.get(name);
   if (known !== undefined) return known;
-  const value = getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
+  let value = getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
+  if (CSS.supports("color", value)) {
+    probe.style.color = value;
+    value = getComputedStyle(probe).color;
+  }
   cache.set(name, value);
   return value;
 }
@@ -27,12 +38,7 @@ export function variable(name: string): string {
 /** The colours of class 0 and class 1, and of what is negative and positive. */
 export const COLORS = ["outside", "inside"] as const;
 
-export const rgb = (sign: number, alpha = 1) => `rgb(${variable(COLORS[sign]!)} / ${alpha})`;
+/** Those that tell one look of the page from another. */
+export const LOOKS = ["ink", "inside"];
 
-/** Right and down, by key. */
-export const ARROWS: Record<string, [dx: number, dy: number]> = {
-  ArrowLeft: [-1, 0],
-  ArrowRight: [1, 0],
-  ArrowUp: [0, -1],
-  ArrowDown: [0, 1],
-};
+export const rgb = (sign: number, alpha = 1) => `rgb(${variable(COLORS[sign]!)} / ${alpha})`;

@@ -1,12 +1,12 @@
-/** What the visitor does: buttons, sliders, keys. */
+/** What the visitor does: buttons, choices, sliders, keys. */
 
+import { DATA, NOISES } from "./data";
 import { element, say } from "./elements";
-import type { State } from "./link";
-import { page } from "./page";
+import { BATCHES, type Setup, UNITS } from "./link";
+import type { Page } from "./page";
 
-const RATES = [0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1];
+const RATES = [0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10];
 const SPEEDS = [1, 3, 10, 30, 100, 300, 1000, 3000, Infinity];
-export const START_SPEED = 100;
 
 const BUTTONS = ["play", "step", "epoch", "reset", "clear", "restore", "link"] as const;
 const KEYS: Record<string, (typeof BUTTONS)[number]> = {
@@ -16,21 +16,26 @@ const KEYS: Record<string, (typeof BUTTONS)[number]> = {
   r: "reset",
 };
 
-/** What follows from each. */
-export interface Actions extends Record<(typeof BUTTONS)[number], () => void> {
-  network(name: string): void;
-  seed(seed: number): void;
-  lr(lr: number): void;
-  speed(stepsPerSecond: number): void;
+type Choice = Exclude<keyof Setup, "lr">;
+
+/** What follows from each; what goes wrong there is caught. */
+export interface Actions extends Record<(typeof BUTTONS)[number], () => unknown> {
+  setup(other: Partial<Setup>): unknown;
+  lr(lr: number): unknown;
+  speed(stepsPerSecond: number): unknown;
 }
 
-export function connect(actions: Actions): void {
+export function connect(page: Page, lr: number, speed: number, actions: Actions): void {
   for (const name of BUTTONS) element(name).addEventListener("click", actions[name]);
-  options("network", page.networks, actions.network);
-  const seeds = Array.from({ length: page.seeds }, (_, i) => String(i));
-  options("seed", seeds, (seed) => actions.seed(Number(seed)));
-  slider("lr", RATES, page.lr, actions.lr);
-  slider("speed", SPEEDS, START_SPEED, actions.speed);
+  for (const [name, values] of Object.entries(choices(page))) {
+    const select = element<HTMLSelectElement>(name);
+    select.replaceChildren(...values.map((value) => new Option(String(value))));
+    select.addEventListener("change", () =>
+      actions.setup({ [name]: values[select.selectedIndex] }),
+    );
+  }
+  slider("lr", RATES, lr, actions.lr);
+  slider("speed", SPEEDS, speed, actions.speed);
   document.addEventListener("keydown", (event) => {
     const name = KEYS[event.key];
     const target = event.target as Element;
@@ -43,25 +48,40 @@ export function connect(actions: Actions): void {
 }
 
 /** Shows what a link or a reset brought. */
-export function showState({ network, seed, lr }: Pick<State, "network" | "seed" | "lr">): void {
-  element<HTMLSelectElement>("network").value = network;
-  element<HTMLSelectElement>("seed").value = String(seed);
-  const away = RATES.map((rate) => Math.abs(Math.log(rate / lr)));
+export function showSetup(page: Page, setup: Setup): void {
+  for (const [name, values] of Object.entries(choices(page))) {
+    const value = setup[name as Choice];
+    const select = element<HTMLSelectElement>(name);
+    select.selectedIndex = values.indexOf(value);
+    if (select.selectedIndex < 0) {
+      // A link may say what is not on offer.
+      select.add(new Option(String(value), undefined, true, true));
+    }
+  }
+  const away = RATES.map((rate) => Math.abs(Math.log(rate / setup.lr)));
   element<HTMLInputElement>("lr").value = String(away.indexOf(Math.min(...away)));
-  showValue("lr", lr);
+  showValue("lr", setup.lr);
 }
 
 export function enable(): void {
-  for (const name of BUTTONS) element<HTMLButtonElement>(name).disabled = false;
+  for (const button of document.querySelectorAll("button")) button.disabled = false;
 }
 
-function options(id: string, values: string[], chosen: (value: string) => void): void {
-  const select = element<HTMLSelectElement>(id);
-  select.replaceChildren(...values.map((value) => new Option(value)));
-  select.addEventListener("change", () => chosen(select.value));
+function choices(page: Page): Record<Choice, (string | number)[]> {
+  const from = (least: number, most: number) =>
+    Array.from({ length: most - least + 1 }, (_, i) => least + i);
+  return {
+    data: DATA,
+    noise: NOISES,
+    activation: page.activations,
+    layers: from(1, page.depth),
+    units: from(UNITS.least, UNITS.most),
+    batch: BATCHES,
+    seed: from(0, page.seeds - 1),
+  };
 }
 
-function slider(id: string, values: number[], start: number, moved: (value: number) => void): void {
+function slider(id: string, values: number[], start: number, moved: (v: number) => unknown): void {
   const input = element<HTMLInputElement>(id);
   input.max = String(values.length - 1);
   input.value = String(values.indexOf(start));

@@ -1,170 +1,128 @@
-/** The page: its present state, and a frame after the other. */
+/** The page: what plays, what shows it, and what the visitor does. */
 
-import { connect, enable, showState, START_SPEED } from "./controls";
+import { connect, enable, showSetup } from "./controls";
 import { element, say } from "./elements";
-import { followPointer } from "./graph";
 import { showLayers } from "./layers";
-import { fromHash, type State, toHash } from "./link";
-import { loadSeed } from "./page";
+import { sizesOf, toHash } from "./link";
+import { mountMicroscope } from "./microscope/mount";
+import { loadPage } from "./page";
+import { followBrush, nearest } from "./painting";
+import { followPointer } from "./picking";
+import { Player } from "./player";
 import { load } from "./runtime";
-import { followCursor } from "./square";
-import { type Point, pointsOf, Training } from "./training";
-import { draw, pointed } from "./view";
+import { View } from "./view";
 
-const SLICE = 8; // ms of a frame that are for training
+const embedded = new URLSearchParams(location.search).has("embed");
+document.documentElement.classList.toggle("embedded", embedded);
 
-let training: Training;
-let theirs: Float32Array; // PyTorch's losses
-let test: Point[];
-let ready = false; // to train
-let playing = false;
-let until = 0; // the step to go to without playing
-let speed = START_SPEED; // steps per second
-let budget = 0; // of steps that playing may do now
-let last = 0; // time of the last frame
-let dirty = false; // a frame is to be drawn
-let waiting = false; // for it, or drawing one
+async function start(): Promise<void> {
+  const page = await loadPage();
+  const view = new View();
+  const player = new Player(page, {
+    async draw() {
+      await view.draw(player);
+      microscope.changed();
+    },
+    playing: (is) => say("play", is ? "Pause" : "Play"),
+    began(state) {
+      showSetup(page, { ...state, lr: player.training.course.lr });
+      showLayers(element("cards"), page, state.activation, sizesOf(page, state));
+    },
+    status: (text) => say("status", text),
+  });
+  /** Runs it, and tells what goes wrong. */
+  const attempt =
+    <T extends unknown[]>(action: (...values: T) => unknown) =>
+    async (...values: T) => {
+      try {
+        await action(...values);
+      } catch (error) {
+        player.fail(error);
+        showSetup(page, player.training.state);
+      }
+    };
+  addEventListener("unhandledrejection", ({ reason }) => player.fail(reason));
+  const microscope = mountMicroscope({
+    pass: (sample) => player.pass(sample),
+    advance: () => player.advance(),
+    pause: () => player.pause(),
+    small: () => player.small(),
+    lineOf: (layer, what) => (page.lines[layer] ?? []).filter((line) => line.what === what),
+  });
 
-function wake(): void {
-  dirty = true;
-  if (!waiting) requestAnimationFrame(frame);
-  waiting = true;
-}
-
-async function frame(now: number): Promise<void> {
-  dirty = false;
-  const elapsed = Math.min(now - last, 100);
-  last = now;
-  budget = (budget % 1 || 0) + (speed * elapsed) / 1000;
-  const end = performance.now() + SLICE;
-  while (due() && performance.now() < end) {
-    if (training.steps >= until) budget -= 1;
-    await training.step();
-    if (training.steps === until) showState(training); // a link may have changed it on the way
+  connect(page, page.report.lr, player.speed, {
+    play: attempt(() => player.toggle()),
+    step: attempt(() => player.advance()),
+    epoch: attempt(() => player.advance(player.training.stepsPerEpoch || 1)),
+    reset: attempt(() => {
+      player.pause();
+      return player.restart();
+    }),
+    clear: attempt(() => player.change("clear")),
+    restore: attempt(() => player.change("restore")),
+    link: attempt(() => {
+      history.replaceState(null, "", location.search + toHash(player.training.state));
+      navigator.clipboard?.writeText(location.href).catch(() => undefined);
+      say("status", "The address of this page now leads to this very state.");
+    }),
+    setup: attempt((other) => player.restart(other)),
+    lr: attempt((lr) =>
+      // Before the first step, there is nothing to change yet.
+      player.training.steps ? player.change("lr", lr) : player.restart({ lr }),
+    ),
+    speed: (stepsPerSecond) => (player.speed = stepsPerSecond),
+  });
+  followPointer(
+    element("graph"),
+    () => player.training.sizes,
+    (picked) => {
+      view.picked = picked;
+      player.wake();
+    },
+  );
+  followBrush(element("square"), {
+    put(place, reach) {
+      const { course } = player.training;
+      const own = course.points.filter((p) => course.isOwn(p));
+      const found = own[nearest(own, place, reach)];
+      if (found) {
+        player.change("remove", course.points.indexOf(found));
+        return "removed";
+      }
+      const chosen = document.querySelector<HTMLInputElement>("[name=class]:checked")!;
+      player.change("add", place.x, place.y, Number(chosen.value));
+      return "added";
+    },
+    moved(cursor) {
+      view.cursor = cursor;
+      player.wake();
+    },
+  });
+  const redraw = () => player.wake();
+  element("test").addEventListener("change", redraw);
+  addEventListener(
+    "hashchange",
+    attempt(() => player.open(location.hash)),
+  );
+  addEventListener("resize", redraw);
+  for (const query of ["(prefers-color-scheme: dark)", "(forced-colors: active)"]) {
+    matchMedia(query).addEventListener("change", redraw);
   }
-  await draw(training, theirs, test, ready);
-  waiting = false;
-  if (dirty || (ready && going())) wake();
-}
 
-const going = () => playing || training.steps < until;
-
-function due(): boolean {
-  if (!ready || !going()) return false;
-  if (!training.stepsPerEpoch) {
-    set(false);
-    say("status", "There are no points to train on: add some, or take the report’s.");
-    return false;
-  }
-  return training.steps < until || budget >= 1;
-}
-
-/** Plays, or doesn't; or goes to a step. */
-function set(play: boolean, to = 0): void {
-  playing = play;
-  until = to;
-  say("play", playing ? "Pause" : "Play");
-  say("status", "");
-  wake();
-}
-
-let newest: State | undefined;
-
-async function begin(state: State): Promise<void> {
-  newest = state;
-  const arrays = await loadSeed(state.seed);
-  if (newest !== state) return;
-  theirs = arrays[`${state.network}.losses`]!;
-  test = pointsOf(arrays, "test");
-  training = new Training(arrays, state);
-  until = state.step;
-  showState(training);
-  showLayers(element("layers"), state.network);
-  wake();
-}
-
-async function open(hash: string): Promise<void> {
-  let state = fromHash("");
-  let wrong = "";
-  try {
-    state = fromHash(hash);
-  } catch (error) {
-    wrong = (error as Error).message;
-  }
-  await begin(state);
-  set(false, state.step);
-  say("status", wrong);
-}
-
-function change(...what: Parameters<Training["change"]>): void {
-  training.change(...what);
-  wake();
-}
-
-connect({
-  play: () => set(!playing),
-  step: () => set(false, training.steps + 1),
-  epoch: () => set(false, training.steps + training.stepsPerEpoch),
-  reset() {
-    set(false);
-    begin(training.restart);
-  },
-  clear: () => change("clear"),
-  restore: () => change("restore"),
-  link() {
-    history.replaceState(null, "", toHash(training.state));
-    navigator.clipboard?.writeText(location.href).catch(() => undefined);
-    say("status", "The address of this page now leads to this very state.");
-  },
-  network: (network) => begin({ ...training.restart, network }),
-  seed: (seed) => begin({ ...training.restart, seed }),
-  lr(lr) {
-    if (training.steps) change("lr", lr);
-    else begin({ ...training.restart, lr }); // nothing to change yet
-  },
-  speed: (stepsPerSecond) => (speed = stepsPerSecond),
-});
-followPointer(element("graph"), (picked) => {
-  pointed.picked = picked;
-  wake();
-});
-followCursor(
-  element("square"),
-  (cursor) => {
-    pointed.cursor = cursor;
-    wake();
-  },
-  ({ x, y }) => {
-    const chosen = document.querySelector<HTMLInputElement>("[name=class]:checked")!;
-    change("add", x, y, Number(chosen.value));
-  },
-);
-element("test").addEventListener("change", wake);
-addEventListener("hashchange", () => open(location.hash));
-addEventListener("resize", wake);
-matchMedia("(prefers-color-scheme: dark)").addEventListener("change", wake);
-Object.defineProperty(window, "training", { get: () => training }); // for who looks inside
-
-addEventListener("unhandledrejection", ({ reason }) => fail(reason));
-
-function fail(error: Error): void {
-  say("status", `It can’t train: ${error.message}.`);
-}
-
-try {
-  await open(location.hash);
+  await player.open(location.hash);
   if (!("WebAssembly" in window)) throw new Error("this browser has no WebAssembly");
   const progress = element<HTMLProgressElement>("progress");
   await load((share) => {
     if (Number.isFinite(share)) progress.value = share;
     else progress.removeAttribute("value");
   });
-  ready = true;
+  player.ready = true;
   enable();
   const still = matchMedia("(prefers-reduced-motion: reduce)").matches;
-  if (still || location.hash) wake();
-  else set(true);
-} catch (error) {
-  fail(error as Error);
+  if (still || embedded || location.hash) player.wake();
+  else player.toggle();
 }
-element("loading").hidden = true;
+
+start()
+  .catch((error: Error) => say("status", `It can’t train: ${error.message}.`))
+  .finally(() => (element("loading").hidden = true));

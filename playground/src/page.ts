@@ -1,45 +1,56 @@
-/** What scripts/playground_files.py wrote: see there. */
+/** What scripts/page.py wrote: see there. */
 
-export interface Explained {
+/** A line of the library, and which number of its layer it computes. */
+export interface Line {
+  what: "value" | "weight" | "bias" | "input";
   file: string;
-  formulas: string[];
-  lines: [number, string][];
+  number: number;
+  text: string;
 }
 
 export interface Page {
-  networks: string[];
-  sizes: number[];
+  activations: string[];
+  /** The most hidden layers. */
+  depth: number;
   seeds: number;
-  batch: number;
-  lr: number;
+  /** What the report trains, and PyTorch has trained too. */
+  report: { activations: string[]; sizes: number[]; batch: number; lr: number };
   arrays: Record<string, number[]>;
-  layers: Record<string, Explained>;
+  formulas: Record<string, string[]>;
+  lines: Record<string, Line[]>;
 }
 
 /** An array for each name in page.arrays. */
 export type Arrays = Record<string, Float32Array>;
 
-export const page: Page = await (await get("page.json")).json();
+export async function loadPage(): Promise<Page> {
+  return (await get("page.json")).json();
+}
 
 const size = (shape: number[]) => shape.reduce((a, b) => a * b, 1);
 
 const seeds = new Map<number, Promise<Arrays>>();
 
 /** The arrays of a seed, fetched once. */
-export function loadSeed(seed: number): Promise<Arrays> {
-  const known = seeds.get(seed) ?? fetchSeed(seed);
-  seeds.set(seed, known);
-  return known;
+export function loadSeed(page: Page, seed: number): Promise<Arrays> {
+  return once(seeds, seed, async () => {
+    const all = new Float32Array(await (await get(`seed-${seed}.bin`)).arrayBuffer());
+    const arrays: Arrays = {};
+    let from = 0;
+    for (const [name, shape] of Object.entries(page.arrays)) {
+      arrays[name] = all.subarray(from, from + size(shape));
+      from += size(shape);
+    }
+    return arrays;
+  });
 }
 
-async function fetchSeed(seed: number): Promise<Arrays> {
-  const all = new Float32Array(await (await get(`seed-${seed}.bin`)).arrayBuffer());
-  const arrays: Arrays = {};
-  let from = 0;
-  for (const [name, shape] of Object.entries(page.arrays)) {
-    arrays[name] = all.subarray(from, (from += size(shape)));
-  }
-  return arrays;
+/** What is known under a key, or else is made; what fails is forgotten. */
+export function once<K, V>(known: Map<K, Promise<V>>, key: K, make: () => Promise<V>): Promise<V> {
+  const made = known.get(key) ?? make();
+  known.set(key, made);
+  made.catch(() => known.delete(key));
+  return made;
 }
 
 export async function get(file: string): Promise<Response> {

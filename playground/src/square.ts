@@ -1,7 +1,7 @@
 /** The unit square: what the network or one unit makes of it, and the points. */
 
-import { ARROWS, begin, COLORS, rgb, variable } from "./canvas";
-import type { Point } from "./training";
+import { begin, COLORS, rgb, variable } from "./canvas";
+import type { Point } from "./data";
 
 const SIDE = 40;
 export const CELLS = SIDE * SIDE;
@@ -28,20 +28,9 @@ export interface Scene {
   cursor: Place | undefined;
 }
 
-const small = document.createElement("canvas");
-small.width = small.height = SIDE;
-const image = new ImageData(SIDE, SIDE);
-
 export function drawSquare(canvas: HTMLCanvasElement, scene: Scene): void {
   const [g, side] = begin(canvas);
-  const colors = COLORS.map((name) => variable(name).split(" ").map(Number));
-  scene.surface.forEach((value, i) => {
-    image.data.set(colors[value > 0 ? 1 : 0]!, 4 * i);
-    image.data[4 * i + 3] = 150 * Math.min(Math.abs(value), 1);
-  });
-  small.getContext("2d")!.putImageData(image, 0, 0);
-  g.drawImage(small, 0, 0, side, side);
-
+  drawSurface(g, side, scene.surface);
   const at = ({ x, y }: Place) => [x * side, (1 - y) * side] as const;
   for (const sign of [0, 1]) {
     g.fillStyle = g.strokeStyle = rgb(sign);
@@ -60,44 +49,52 @@ export function drawSquare(canvas: HTMLCanvasElement, scene: Scene): void {
   g.lineWidth = 1.5;
   g.beginPath();
   for (const p of scene.wrong) circle(g, ...at(p), 5);
-  g.stroke();
   if (scene.cursor) {
     const [x, y] = at(scene.cursor);
-    g.beginPath();
     g.moveTo(x - 9, y);
     g.lineTo(x + 9, y);
     g.moveTo(x, y - 9);
     g.lineTo(x, y + 9);
-    g.stroke();
+  }
+  g.stroke();
+  drawAxes(g, side);
+}
+
+const small = document.createElement("canvas");
+small.width = small.height = SIDE;
+const image = new ImageData(SIDE, SIDE);
+
+export function drawSurface(g: CanvasRenderingContext2D, side: number, surface: number[]): void {
+  const colors = COLORS.map((name) => variable(name).split(" ").map(Number));
+  surface.forEach((value, i) => {
+    image.data.set(colors[value > 0 ? 1 : 0]!, 4 * i);
+    image.data[4 * i + 3] = 150 * Math.min(Math.abs(value), 1);
+  });
+  if (!surface.length) return;
+  small.getContext("2d")!.putImageData(image, 0, 0);
+  g.drawImage(small, 0, 0, side, side);
+}
+
+function drawAxes(g: CanvasRenderingContext2D, side: number): void {
+  const [near, middle, far] = [5, side / 2, side - 5];
+  g.fillStyle = variable("ink");
+  g.strokeStyle = variable("card");
+  g.lineWidth = 4;
+  g.lineJoin = "round";
+  for (const [text, x, y, align, baseline] of [
+    ["0", near, far, "left", "bottom"],
+    ["x₁", middle, far, "center", "bottom"],
+    ["1", far, far, "right", "bottom"],
+    ["x₂", near, middle, "left", "middle"],
+    ["1", near, near, "left", "top"],
+  ] as const) {
+    [g.textAlign, g.textBaseline] = [align, baseline];
+    g.strokeText(text, x, y);
+    g.fillText(text, x, y);
   }
 }
 
 function circle(g: CanvasRenderingContext2D, x: number, y: number, radius: number): void {
   g.moveTo(x + radius, y);
   g.arc(x, y, radius, 0, 2 * Math.PI);
-}
-
-/** Tells where the cursor is, moved by arrow keys, and where a point is added. */
-export function followCursor(
-  canvas: HTMLCanvasElement,
-  moved: (cursor: Place | undefined) => void,
-  add: (place: Place) => void,
-): void {
-  let cursor = { x: 0.5, y: 0.5 };
-  // So that a link says it exactly.
-  const within = (v: number) => Math.round(1000 * Math.min(Math.max(v, 0), 1)) / 1000;
-  canvas.addEventListener("click", ({ offsetX, offsetY }) => {
-    const side = canvas.clientWidth;
-    add({ x: within(offsetX / side), y: within(1 - offsetY / side) });
-  });
-  canvas.addEventListener("keydown", (event) => {
-    const by = ARROWS[event.key];
-    if (event.key === "Enter") add(cursor);
-    else if (by) {
-      event.preventDefault();
-      cursor = { x: within(cursor.x + 0.025 * by[0]), y: within(cursor.y - 0.025 * by[1]) };
-      moved(cursor);
-    }
-  });
-  canvas.addEventListener("blur", () => moved(undefined));
 }

@@ -1,48 +1,45 @@
 /** Training by the exported step, from a state's beginning on. */
 
-import { Tensor } from "onnxruntime-web/wasm";
-import type { Change, State } from "./link";
-import { type Arrays, page } from "./page";
+import { Course } from "./course";
+import { pointsOf } from "./data";
+import { type Change, type State, sizesOf } from "./link";
+import type { Arrays, Page } from "./page";
+import { paramsOf, shapesOf } from "./params";
+import type { Pass } from "./pass";
 import { run } from "./runtime";
+import { batchesOf, dataOf, feedOf, float, remembered, type Tensors, under } from "./tensors";
 
-export interface Point {
+interface Place {
   x: number;
   y: number;
-  /** 1 is inside the disk. */
-  class: number;
+  class?: number;
 }
 
-type Tensors = Record<string, Tensor>;
+const whole = remembered(feedOf);
+
+/** What the network makes of some places. */
+export interface Forward {
+  /** For each layer of units what they give, inputs first: a row for each place. */
+  units: Float32Array[];
+  loss: number;
+}
 
 export class Training {
-  readonly network: string;
-  readonly seed: number;
+  readonly sizes: number[];
+  readonly course: Course;
   readonly losses: number[] = [];
-  /** All that were made, each at its step. */
-  readonly changes: Change[] = [];
-  points: Point[];
-  lr: number;
-  private readonly firstLr: number;
-  private readonly given: Point[];
-  private readonly later: Change[];
-  private batches: Tensors[];
   private params: Tensors;
-  private old: { params: Tensors; lr: number } | undefined;
+  /** Contiguous batches of points, in order. */
+  private readonly batched: (points: Place[]) => Tensors[];
 
-  /** Begins where a state began; what it changed later comes when its step does. */
-  constructor(arrays: Arrays, state: State) {
-    this.network = state.network;
-    this.seed = state.seed;
-    this.lr = this.firstLr = state.lr;
-    this.given = this.points = pointsOf(arrays, "training");
-    this.batches = batchesOf(this.points);
+  constructor(page: Page, state: State, arrays: Arrays, start = paramsOf(page, state, arrays)) {
+    this.sizes = sizesOf(page, state);
+    this.course = new Course(state, pointsOf(state, arrays, "training"));
+    this.batched = remembered((points) => batchesOf(points, state.batch).map(feedOf));
+    const shapes = Object.entries(shapesOf(this.sizes));
     this.params = Object.fromEntries(
-      Object.entries(page.arrays)
-        .filter(([name]) => name.startsWith("params."))
-        .map(([name, shape]) => [name, new Tensor("float32", arrays[name]!, shape)]),
+      shapes.map(([name, shape]) => [name, float(start[name]!, shape)]),
     );
-    this.later = [...state.changes];
-    this.catchUp();
   }
 
   get steps(): number {
@@ -50,16 +47,7 @@ export class Training {
   }
 
   get state(): State {
-    const { network, seed, firstLr: lr, steps: step, changes } = this;
-    return { network, seed, lr, step, changes };
-  }
-
-  /** The state in which to begin again, with the present learning rate and points. */
-  get restart(): State {
-    const restored = this.changes.findLastIndex(([, what]) => what === "restore");
-    const ofPoints = this.changes.slice(restored + 1).filter(([, what]) => what !== "lr");
-    const changes = ofPoints.map(([, ...change]): Change => [0, ...change]);
-    return { ...this.state, lr: this.lr, step: 0, changes };
+    return this.course.at(this.steps);
   }
 
   /** 0 without points. */
@@ -67,90 +55,85 @@ export class Training {
     return this.batches.length;
   }
 
-  /** How many steps from the first on are those that PyTorch did too. */
-  get comparable(): number {
-    return this.firstLr === page.lr ? (this.changes[0]?.[0] ?? Infinity) : 0;
+  /** The step, from 1 on, at which the loss stopped being a finite number. */
+  get diverged(): number | undefined {
+    return Number.isFinite(this.losses.at(-1) ?? 0) ? undefined : this.steps;
   }
 
   async step(): Promise<void> {
-    const batch = this.batches[this.steps % this.batches.length]!;
-    const lr = new Tensor("float32", [this.lr], []);
-    const { loss, ...results } = await run(`${this.network}-step`, {
-      ...this.params,
-      ...batch,
-      lr,
-    });
-    this.old = { params: this.params, lr: this.lr };
-    this.params = Object.fromEntries(
-      Object.entries(results).map(([name, p]) => [name.replace("new_", ""), p as Tensor]),
-    );
-    this.losses.push((loss!.data as Float32Array)[0]!);
-    this.catchUp();
+    const names = Object.keys(this.params);
+    const wanted = ["loss", ...names.map((name) => `new_${name}`)];
+    const results = await run(this.file("step"), this.next(), wanted);
+    this.params = Object.fromEntries(names.map((name) => [name, results[`new_${name}`]!]));
+    this.losses.push(dataOf(results.loss)[0]!);
+    this.course.reach(this.steps);
   }
 
   change(what: Change[1], ...values: number[]): void {
-    this.apply([this.steps, what, ...values]);
+    this.course.change([this.steps, what, ...values]);
   }
 
   param(name: string): Float32Array {
-    return this.params[`params.${name}`]!.data as Float32Array;
+    return dataOf(this.params[`params.${name}`]);
   }
 
-  /** An element's gradient in the last step, (old − new) / lr. */
-  gradient(name: string, i: number): number | undefined {
-    const before = this.old?.params[`params.${name}`]?.data as Float32Array | undefined;
-    return before && (before[i]! - this.param(name)[i]!) / this.old!.lr;
+  /** What the network makes of places, and its loss if they have classes. */
+  async forward(places: Place[]): Promise<Forward> {
+    const feeds = whole(places);
+    const hidden = this.sizes.slice(2).map((_, i) => `values.${2 * i + 1}`);
+    const wanted = [...hidden, `values.${2 * hidden.length}`];
+    const all = { ...this.params, ...feeds };
+    const results = await run(this.file("forward"), all, [...wanted, "loss"]);
+    const units = wanted.map((name) => dataOf(results[name]));
+    return { units: [dataOf(feeds.inputs), ...units], loss: dataOf(results.loss)[0]! };
   }
 
-  /** What all units give at each of these places, one row after the other. */
-  async units(places: Float32Array): Promise<Float32Array> {
-    const inputs = new Tensor("float32", places, [places.length / 2, 2]);
-    const { outputs } = await run(`${this.network}-units`, { ...this.params, inputs });
-    return outputs!.data as Float32Array;
-  }
-
-  private catchUp(): void {
-    while (this.later[0]?.[0] === this.steps) this.apply(this.later.shift()!);
-  }
-
-  private apply(change: Change): void {
-    const [at, what, ...values] = change;
-    const [before, like] = this.changes.at(-1) ?? [];
-    if (what === "lr" && like === "lr" && before === at) this.changes.pop();
-    this.changes.push(change);
-    if (what === "lr") {
-      this.lr = values[0]!;
-      return;
+  /** The next step, taken apart, with its batch or with one sample of it; it isn't taken. */
+  async pass(sample?: number): Promise<Pass> {
+    const feeds = this.next();
+    if (sample !== undefined) {
+      for (const name of ["inputs", "targets"]) {
+        feeds[name] = float(dataOf(feeds[name]).slice(2 * sample, 2 * sample + 2), [1, 2]);
+      }
     }
-    if (what === "add") {
-      const [x, y, of] = values as [number, number, number];
-      this.points = [...this.points, { x, y, class: of }];
-    } else {
-      this.points = what === "clear" ? [] : this.given;
-    }
-    this.batches = batchesOf(this.points);
+    const layers = Array.from({ length: 2 * this.sizes.length - 3 }, (_, k) => k);
+    const results = await run(this.file("step"), feeds, [
+      "loss",
+      ...layers.flatMap((k) => [`values.${k}`, `cotangents.${k}`]),
+      ...Object.keys(this.params).flatMap((name) => [
+        `new_${name}`,
+        name.replace("params", "gradients"),
+      ]),
+    ]);
+    return {
+      step: this.steps + 1,
+      sizes: this.sizes,
+      activation: this.state.activation,
+      samples: feeds.inputs!.dims[0]!,
+      lr: this.course.lr,
+      loss: dataOf(results.loss)[0]!,
+      inputs: dataOf(feeds.inputs),
+      targets: dataOf(feeds.targets),
+      values: layers.map((k) => dataOf(results[`values.${k}`])),
+      cotangents: layers.map((k) => dataOf(results[`cotangents.${k}`])),
+      gradients: under("gradients.", results),
+      before: under("params.", feeds),
+      after: under("new_params.", results),
+    };
   }
-}
 
-export function pointsOf(arrays: Arrays, kind: "training" | "test"): Point[] {
-  const [inputs, targets] = [arrays[`${kind}.inputs`]!, arrays[`${kind}.targets`]!];
-  return Array.from({ length: inputs.length / 2 }, (_, i) => ({
-    x: inputs[2 * i]!,
-    y: inputs[2 * i + 1]!,
-    class: targets[2 * i + 1]!,
-  }));
-}
-
-/** Contiguous batches, in order. */
-function batchesOf(points: Point[]): Tensors[] {
-  const batches: Tensors[] = [];
-  for (let i = 0; i < points.length; i += page.batch) {
-    const batch = points.slice(i, i + page.batch);
-    const tensor = (rows: number[][]) => new Tensor("float32", rows.flat(), [rows.length, 2]);
-    batches.push({
-      inputs: tensor(batch.map((p) => [p.x, p.y])),
-      targets: tensor(batch.map((p) => [1 - p.class, p.class])),
-    });
+  /** What the next step takes. */
+  private next(): Tensors {
+    const batch = this.batches[this.steps % this.batches.length];
+    if (!batch) throw new Error("there are no points to train on");
+    return { ...this.params, ...batch, lr: float([this.course.lr], []) };
   }
-  return batches;
+
+  private get batches(): Tensors[] {
+    return this.batched(this.course.points);
+  }
+
+  private file(kind: "step" | "forward"): string {
+    return `${this.state.activation}-${this.state.layers}-${kind}`;
+  }
 }

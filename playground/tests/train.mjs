@@ -17,7 +17,10 @@ async function train({ params, first, steps }) {
   for (let i = 0; i < (whole ? 1 : steps); i++) {
     const batch = whole
       ? { inputs, targets, steps: new Tensor("int64", [BigInt(steps)], []) }
-      : { inputs: inputs[(first + i) % inputs.length], targets: targets[(first + i) % targets.length] };
+      : {
+          inputs: inputs[(first + i) % inputs.length],
+          targets: targets[(first + i) % targets.length],
+        };
     const { loss, ...results } = await session.run({ ...feed, ...batch, lr });
     losses.push(...loss.data);
     feed = Object.fromEntries(Object.entries(results).map(([k, p]) => [k.replace("new_", ""), p]));

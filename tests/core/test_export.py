@@ -114,6 +114,37 @@ def test_a_prediction_may_be_of_whole_numbers(tmp_path: Path) -> None:
     assert np.array_equal(classes, X.argmax(1))
 
 
+def telling(params: fdl.Params, x: Tensor, t: Tensor, lr: Any) -> Any:
+    """A step that tells its gradients, what it predicts, and that again."""
+    loss, grads = fdl.value_and_grad(MODEL, fdl.mse())(params, x, t)
+    y = MODEL.apply(params, x)
+    told = {"gradients": grads, "outputs": {"1": y, "2": y, "class": y.argmax(1)}}
+    return fdl.sgd(params, grads, lr), loss, told
+
+
+def test_a_step_may_tell_more_than_its_loss(tmp_path: Path) -> None:
+    file = exported(telling, EXAMPLE, tmp_path)
+    new, loss, told = telling(PARAMS, X[:3], T[:3], 0.1)
+    expected = fdl.to_state_dict({"new_params": new, "loss": loss, **told})
+    names = [output.name for output in file.get_outputs()]
+    assert names == [*expected]
+    lr = torch.tensor(0.1)
+    results = file.run(names, fed(PARAMS, inputs=X[:3], targets=T[:3], lr=lr))
+    for ours, theirs in zip(expected.values(), results, strict=True):
+        torch.testing.assert_close(torch.from_numpy(theirs), ours)
+    program = export(telling, EXAMPLE).module()
+    assert fdl.to_state_dict(program(PARAMS, X, T, lr)[2]).keys() == fdl.to_state_dict(told).keys()
+
+
+@pytest.mark.refuses
+@pytest.mark.parametrize(
+    "more", [T, {"loss": T}, {"inputs": T}, {"new_params": T}, {"a.b": T}, {"a": 1}]
+)
+def test_what_a_step_tells_has_names_of_its_own(more: Any) -> None:
+    with pytest.raises((TypeError, ValueError), match=r"^export: expected "):
+        export(lambda *args: (*STEP(*args), more), EXAMPLE)
+
+
 @pytest.mark.parametrize("loop", [None, "steps"])
 def test_a_step_without_a_learning_rate_and_with_a_frozen_layer(loop: Any, tmp_path: Path) -> None:
     def frozen(params: fdl.Params, inputs: Tensor, targets: Tensor) -> Any:
@@ -394,6 +425,11 @@ def test_only_steps_of_training_loop(loop: Any, tmp_path: Path) -> None:
     step = STEP if loop == "epochs" else MODEL.apply
     with pytest.raises(ValueError, match=f"^to_onnx: expected loop to be 'steps'.*'{loop}'"):
         to_onnx(step, example, tmp_path / "step.onnx", loop=loop)
+
+
+def test_steps_that_tell_more_than_the_loss_do_not_loop(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"^to_onnx: expected a step that gives the loss last"):
+        to_onnx(telling, EXAMPLE, tmp_path / "step.onnx", loop="steps")
 
 
 def test_constants_that_no_file_can_hold_are_refused_with_their_size(

@@ -20,7 +20,6 @@ import torch
 from filelock import FileLock
 
 import cli
-import page
 from exported import files
 from racing import runtimes
 from report.experiment import Network
@@ -141,7 +140,7 @@ def exported_once(export_once: Callable[..., Path]) -> Iterator[None]:
         shutil.copy(export_once(network, loop), file)
 
     with pytest.MonkeyPatch.context() as patch:
-        for module in (files, page, runtimes):
+        for module in (files, runtimes):
             patch.setattr(module, "write", write)
         yield
 

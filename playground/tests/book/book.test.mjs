@@ -7,7 +7,7 @@ import axe from "axe-core";
 import { chromium } from "playwright-core";
 import { preview } from "vite";
 
-const docs = fileURLToPath(new URL("../../docs/_build", import.meta.url));
+const docs = fileURLToPath(new URL("../../../docs/_build", import.meta.url));
 const root = `${docs}/html`;
 const pages = readdirSync(root, { recursive: true }).filter((file) =>
   /^(?!_static|playground).*\.html$/.test(file),
