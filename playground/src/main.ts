@@ -12,7 +12,8 @@ import { Player } from "./player";
 import { load } from "./runtime";
 import { View } from "./view";
 
-const embedded = new URLSearchParams(location.search).has("embed");
+const query = new URLSearchParams(location.search);
+const embedded = query.has("embed"); // in another page, of which it is a part
 document.documentElement.classList.toggle("embedded", embedded);
 
 async function start(): Promise<void> {
@@ -105,8 +106,8 @@ async function start(): Promise<void> {
     attempt(() => player.open(location.hash)),
   );
   addEventListener("resize", redraw);
-  for (const query of ["(prefers-color-scheme: dark)", "(forced-colors: active)"]) {
-    matchMedia(query).addEventListener("change", redraw);
+  for (const look of ["(prefers-color-scheme: dark)", "(forced-colors: active)"]) {
+    matchMedia(look).addEventListener("change", redraw);
   }
 
   await player.open(location.hash);
@@ -119,7 +120,8 @@ async function start(): Promise<void> {
   player.ready = true;
   enable();
   const still = matchMedia("(prefers-reduced-motion: reduce)").matches;
-  if (still || embedded || location.hash) player.wake();
+  if (query.has("microscope")) await microscope.show();
+  else if (still || embedded || location.hash) player.wake();
   else player.toggle();
 }
 

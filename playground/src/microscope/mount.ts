@@ -4,7 +4,7 @@ import { element } from "../elements";
 import { Microscope, type Player } from "./microscope";
 import { mountTour } from "./tour";
 
-export function mountMicroscope(player: Player): { changed(): void } {
+export function mountMicroscope(player: Player): { changed(): void; show(): Promise<void> } {
   const microscope = new Microscope(player);
   const on = (id: string, action: () => unknown) =>
     element(`microscope-${id}`).addEventListener("click", action);
@@ -33,5 +33,5 @@ export function mountMicroscope(player: Player): { changed(): void } {
     microscope.toggle();
   });
   mountTour(microscope);
-  return { changed: () => microscope.changed() };
+  return { changed: () => microscope.changed(), show: () => microscope.show(true) };
 }
