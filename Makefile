@@ -95,6 +95,6 @@ playground/node_modules/ready: playground/package-lock.json
 	@touch $@
 
 playground/dist/ready: playground/node_modules/ready playground/public/page.json docs/playground.png \
-		$(shell find playground/src -type f) $(wildcard playground/*.html playground/*.js*)
+		$(wildcard playground/src/* playground/src/*/* playground/*.html playground/*.js*)
 	@cd playground && npm run --silent build
 	@touch $@

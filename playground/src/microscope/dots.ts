@@ -25,7 +25,7 @@ export function drawDots(g: CanvasRenderingContext2D, layout: Layout, scene: Sce
   const paths = [new Path2D(), new Path2D()];
   const along = share * share * (3 - 2 * share); // slow at both ends
   for (const { from, to, value } of dots) {
-    const level = Math.ceil((LEVELS * Math.abs(value)) / most);
+    const level = Math.min(Math.ceil((LEVELS * Math.abs(value)) / most), LEVELS);
     if (!(level > 0)) continue;
     const [x, y] = [0, 1].map((i) => from[i]! + along * (to[i]! - from[i]!)) as Place;
     const radius = (largestRadius * level) / LEVELS;
