@@ -84,7 +84,9 @@ class Playground(SphinxDirective):
             alt = "The page that `make page` serves, which needs Node"
             return [nodes.image(uri="/playground.png", alt=alt)]
         address = f"../playground/index.html{self.arguments[0]}"
-        frame = f'<iframe class="playground" loading="lazy" title="A page that trains" src="{address}">'
+        frame = (
+            f'<iframe class="playground" loading="lazy" title="A page that trains" src="{address}">'
+        )
         return [nodes.raw("", f"{frame}</iframe>", format="html")]
 
 

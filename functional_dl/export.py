@@ -205,11 +205,12 @@ def _checked(name: str, step: Step, example: Example) -> tuple[Step, Example]:
             raise TypeError(f"{name}: expected step to return ({new}, loss), got {results!r}")
         for more in results[n + 1 :]:
             taken = {*_named(example), "loss", *(f"new_{k}" for k in CARRIED)}
-            if not isinstance(more, dict) or not taken.isdisjoint(flattened(name, more) and more):
+            if not isinstance(more, dict) or not taken.isdisjoint(more):
                 raise TypeError(
                     f"{name}: expected step to give, after the loss, nested dicts with other keys "
                     f"than {sorted(taken)}, got {more!r}"
                 )
+            flattened(name, more)  # raises what has no name
         for k, part, layout in zip(CARRIED, results, layouts, strict=False):
             got = tree_layout(flattened(name, {k: part}))
             if got != layout:

@@ -78,7 +78,7 @@ def times(section: str, *whose: str, **case: object) -> list[str]:
 
 
 def summed(cells: Iterable[str]) -> list[str]:
-    """"1 of 20" and "2 of 30" are 3 of 50."""
+    """ "1 of 20" and "2 of 30" are 3 of 50."""
     parts = [[int(n.replace(",", "")) for n in cell.split(" of ")] for cell in cells]
     return [f"{sum(column):,}" for column in zip(*parts, strict=True)]
 
@@ -100,7 +100,8 @@ def of_a_small_network() -> list[str]:
 
 
 def of_many_networks() -> list[str]:
-    return []
+    whose = "core, vmap, compiled", "torch.func, vmap, compiled", "JAX, vmap"
+    return times("seeds", *whose, network="ReLU", seeds=64)
 
 
 def of_digits() -> list[str]:

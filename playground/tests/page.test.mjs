@@ -350,6 +350,13 @@ test("embedded, it is the tool alone", async (t) => {
   for (const shown of ["#square", "#graph", "#curve", "#play"]) {
     assert.ok(await page.isVisible(shown), shown);
   }
+  assert.ok(await page.isHidden("#microscope-body"));
+});
+
+test("a link may open the microscope", async (t) => {
+  const page = await ready(t, { query: "?microscope" });
+  await page.waitForSelector("#microscope-canvas");
+  assert.equal(await text(page, "at"), "0");
 });
 
 test("without WebAssembly a message says so", async (t) => {
