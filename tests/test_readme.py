@@ -78,7 +78,7 @@ def times(section: str, *whose: str, **case: object) -> list[str]:
 
 
 def summed(cells: Iterable[str]) -> list[str]:
-    """ "1 of 20" and "2 of 30" are 3 of 50."""
+    """Of "1 of 20" and "2 of 30", 3 and 50."""
     parts = [[int(n.replace(",", "")) for n in cell.split(" of ")] for cell in cells]
     return [f"{sum(column):,}" for column in zip(*parts, strict=True)]
 
