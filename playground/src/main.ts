@@ -14,14 +14,16 @@ import { View } from "./view";
 
 const query = new URLSearchParams(location.search);
 const embedded = query.has("embed"); // in another page, of which it is a part
+const apart = embedded && query.has("microscope"); // which is then all there is
 document.documentElement.classList.toggle("embedded", embedded);
+document.documentElement.classList.toggle("apart", apart);
 
 async function start(): Promise<void> {
   const page = await loadPage();
   const view = new View();
   const player = new Player(page, {
     async draw() {
-      await view.draw(player);
+      if (!apart) await view.draw(player);
       microscope.changed();
     },
     playing: (is) => say("play", is ? "Pause" : "Play"),

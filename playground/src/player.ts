@@ -114,7 +114,8 @@ export class Player {
 
   /** Something went wrong: it stands still until it is told to go on. */
   fail(error: unknown): void {
-    this.stop(`It can’t go on: ${error instanceof Error ? error.message : error}.`);
+    const why = error instanceof Error ? error.message : String(error);
+    this.stop(`It can’t go on: ${why.replace(/\.*$/, ".")}`);
   }
 
   /** Notes the test points' loss at this step. */

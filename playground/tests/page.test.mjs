@@ -353,10 +353,14 @@ test("embedded, it is the tool alone", async (t) => {
   assert.ok(await page.isHidden("#microscope-body"));
 });
 
-test("a link may open the microscope", async (t) => {
-  const page = await ready(t, { query: "?microscope" });
-  await page.waitForSelector("#microscope-canvas");
-  assert.equal(await text(page, "at"), "0");
+test("a link may open the microscope, and show nothing else where it is embedded", async (t) => {
+  for (const query of ["?microscope", "?embed&microscope"]) {
+    const page = await open(t, { query });
+    await page.waitForSelector("#microscope-canvas");
+    assert.equal(await text(page, "at"), "0");
+    assert.equal(await page.isVisible("#play"), query === "?microscope");
+    assert.equal(await text(page, "status"), "");
+  }
 });
 
 test("without WebAssembly a message says so", async (t) => {
