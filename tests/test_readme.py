@@ -139,7 +139,7 @@ COMES_TO = {
     "Memory": of_memory,
     "Without Python": without_python,
 }
-NUMBER = re.compile(r"\d[\d,]*(?:\.\d+)?(?:e-\d+)?")
+NUMBER = re.compile(r"\d+(?:,\d{3})*(?:\.\d+)?(?:e-\d+)?")
 
 
 def test_each_number_in_what_it_comes_to_is_the_measured_one() -> None:
