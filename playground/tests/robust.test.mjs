@@ -29,12 +29,11 @@ test("what diverges says at which step, and reset goes on, at ten settings", asy
     );
     await reached(page, 0);
     await page.click("#play");
-    await page.waitForFunction(() =>
-      document.getElementById("status").textContent.startsWith("Diverged"),
-    );
-    const steps = await text(page, "at");
-    const said = `Diverged at step ${steps}; lower the learning rate and reset.`;
-    assert.equal(await text(page, "status"), said, hash);
+    await page.waitForFunction(() => {
+      const [status, at] = ["status", "at"].map((id) => document.getElementById(id).textContent);
+      return status === `Diverged at step ${at}; lower the learning rate and reset.`;
+    });
+    const [said, steps] = [await text(page, "status"), await text(page, "at")];
     assert.match(await text(page, "loss"), /^(∞|NaN)$/, hash);
     assert.equal(await text(page, "play"), "Play");
     await page.click("#step"); // doesn't
