@@ -1,5 +1,6 @@
 """How the site is built, from pages of which each is executed; `make docs` does it."""
 
+import html
 import os
 import shutil
 import sys
@@ -83,7 +84,7 @@ class Playground(SphinxDirective):
         if not PLAYGROUND.exists():
             alt = "The page that `make page` serves, which needs Node"
             return [nodes.image(uri="/playground.png", alt=alt)]
-        address = f"../playground/index.html{self.arguments[0]}"
+        address = html.escape(f"../playground/index.html{self.arguments[0]}")
         frame = (
             f'<iframe class="playground" loading="lazy" title="A page that trains" src="{address}">'
         )
