@@ -5,6 +5,7 @@ import { drawCurve } from "./curve";
 import type { Point } from "./data";
 import { element } from "./elements";
 import { drawGraph } from "./graph";
+import { largest } from "./largest";
 import { has, type Picked } from "./picking";
 import type { Player } from "./player";
 import { showPicked, showProgress, showResult } from "./readouts";
@@ -77,6 +78,6 @@ function surfaceOf(units: Float32Array[], picked: Picked | undefined): number[] 
   const given = units[picked.layer]!;
   const columns = given.length / GRID.length;
   const values = GRID.map((_, i) => given[i * columns + picked.unit]!);
-  const most = values.reduce((a, b) => Math.max(a, Math.abs(b)), Number.MIN_VALUE);
+  const most = largest(values);
   return values.map((value) => value / most);
 }

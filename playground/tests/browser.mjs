@@ -3,12 +3,8 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { after, before } from "node:test";
 import { fileURLToPath } from "node:url";
-import { chromium } from "playwright-core";
 import { build, preview } from "vite";
-
-const FLAGS =
-  "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking " +
-  "--disable-component-update --disable-sync";
+import { launch, watch } from "./chromium.mjs";
 
 export const here = (path) => fileURLToPath(new URL(`../${path}`, import.meta.url));
 export const shipped = JSON.parse(readFileSync(here("public/page.json")));
@@ -18,8 +14,7 @@ const urlOf = (of) => of.resolvedUrls.local[0];
 
 before(async () => {
   server = await preview({ root: here("."), preview: { port: 0 } });
-  const executablePath = process.env.CHROMIUM ?? "/usr/bin/chromium";
-  browser = await chromium.launch({ executablePath, args: FLAGS.split(" ") });
+  browser = await launch();
 });
 
 after(async () => {
@@ -37,12 +32,7 @@ async function tab(t, url, { expected = /^$/, ...options } = {}) {
     ...options,
   });
   const wrong = [];
-  page.on("console", (message) => message.type() === "error" && wrong.push(message.text()));
-  page.on("pageerror", (error) => wrong.push(error.message));
-  page.on("request", (request) => {
-    const own = [url, "data:", "blob:"].some((start) => request.url().startsWith(start));
-    if (!own) wrong.push(`loads ${request.url()}`);
-  });
+  watch(page, url, (what) => wrong.push(what));
   t.after(async () => {
     await page.close();
     assert.deepEqual(

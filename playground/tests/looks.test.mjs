@@ -1,7 +1,7 @@
 /** Accessible to all, however the page is seen. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import axe from "axe-core";
+import { accessible } from "./accessible.mjs";
 import { here, reached, ready } from "./browser.mjs";
 
 const LOOKS = {
@@ -21,14 +21,7 @@ for (const [look, options] of Object.entries(LOOKS)) {
     await page.focus("#graph");
     for (const key of ["ArrowRight", "ArrowRight", "ArrowDown"]) await page.keyboard.press(key);
     await page.waitForFunction(() => document.getElementById("picked").textContent !== "");
-    await page.evaluate(axe.source);
-    const { violations } = await page.evaluate(() => axe.run());
-    assert.deepEqual(
-      violations.map(({ id, nodes }) => [id, nodes.map((n) => n.html)]),
-      [],
-    );
-    const [inner, outer] = await page.evaluate(() => [document.body.scrollWidth, innerWidth]);
-    assert.ok(inner <= outer, `${inner} > ${outer}`);
+    await accessible(page);
     await page.screenshot({ path: here(`build/looks/${look}.png`), fullPage: true });
   });
 }

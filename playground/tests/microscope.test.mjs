@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";
-import axe from "axe-core";
+import { accessible } from "./accessible.mjs";
 import { here, laboratory, ready, says, text } from "./browser.mjs";
 import { load } from "./unit/load.mjs";
 
@@ -390,16 +390,4 @@ function inTextColour() {
     if (data[i + 3] === 255 && wanted.every((v, c) => Math.abs(v - data[i + c]) < 4)) found++;
   }
   return found;
-}
-
-/** Fails where axe finds something, or the page is wider than the screen. */
-async function accessible(page) {
-  await page.evaluate(axe.source);
-  const { violations } = await page.evaluate(() => axe.run());
-  assert.deepEqual(
-    violations.map(({ id, nodes }) => [id, nodes.map((n) => n.html)]),
-    [],
-  );
-  const [inner, outer] = await page.evaluate(() => [document.body.scrollWidth, innerWidth]);
-  assert.ok(inner <= outer, `${inner} > ${outer}`);
 }

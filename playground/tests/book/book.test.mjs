@@ -4,8 +4,8 @@ import { readdirSync } from "node:fs";
 import { after, before, describe, it } from "node:test";
 import { fileURLToPath } from "node:url";
 import axe from "axe-core";
-import { chromium } from "playwright-core";
 import { preview } from "vite";
+import { launch, watch } from "../chromium.mjs";
 
 const docs = fileURLToPath(new URL("../../../docs/_build", import.meta.url));
 const root = `${docs}/html`;
@@ -26,8 +26,7 @@ let server, browser, url;
 before(async () => {
   server = await preview({ root: docs, build: { outDir: "html" }, preview: { port: 0 } });
   url = server.resolvedUrls.local[0];
-  const executablePath = process.env.CHROMIUM ?? "/usr/bin/chromium";
-  browser = await chromium.launch({ executablePath, args: ["--no-sandbox", "--disable-gpu"] });
+  browser = await launch();
 });
 
 after(async () => {
@@ -47,12 +46,7 @@ async function visit(options, sought) {
   const wrong = [];
   let at = "";
   const say = (what) => wrong.push(`${at}: ${what}`);
-  tab.on("pageerror", (error) => say(error.message));
-  tab.on("console", (message) => message.type() === "error" && say(message.text()));
-  tab.on("request", (request) => {
-    const own = [url, "data:", "blob:"].some((start) => request.url().startsWith(start));
-    if (!own) say(`loads ${request.url()}`);
-  });
+  watch(tab, url, say);
   assert.ok(pages.length > 40);
   for (at of pages) {
     await tab.goto(url + at);
