@@ -33,6 +33,42 @@ DEFAULT_SIGINT = (
 """Starts Python so that it can be interrupted, even where the tests run in the background."""
 
 
+def assert_refused(
+    main: Callable[[list[str]], None],
+    args: list[str],
+    message: str,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """That a script ends with status 2, and one line that says why."""
+    with pytest.raises(SystemExit) as stop:
+        main(args)
+    assert stop.value.code == 2
+    line = capsys.readouterr().err
+    assert message in line
+    assert line.count("\n") == 1
+
+
+MOMENTS = "before it is written", "when half is written", "after it"
+
+
+def killed_at(moment: str, folder: Path, save: Callable[..., None]) -> Callable[..., None]:
+    """save, but killed at this moment of its second file, which is to lie in the folder."""
+    saved = 0
+
+    def killed(*args: Any) -> None:
+        nonlocal saved
+        saved += 1
+        if saved == 2:
+            if moment == "when half is written":
+                (folder / ".half.part").write_bytes(b"half")
+            if moment == "after it":
+                save(*args)
+            raise KeyboardInterrupt
+        save(*args)
+
+    return killed
+
+
 @pytest.fixture
 def start(tmp_path: Path) -> Iterator[Callable[..., subprocess.Popen]]:
     """Starts Python, to write to tmp_path, and returns when it has written a text to stderr.

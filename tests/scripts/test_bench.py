@@ -18,6 +18,7 @@ import cli
 import figures
 from classifier.networks import CNN, MLP
 from classifier.networks import Network as DigitsNetwork
+from conftest import assert_refused
 from language.plan import Plan
 from racing import digits_contestants, gpt_contestants
 from racing.contestants import (
@@ -287,7 +288,4 @@ def test_an_interrupt_leaves_a_line_and_no_process(interrupt: Callable[..., None
 def test_wrong_arguments_get_one_clear_line_and_status_2(
     args: list[str], message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with pytest.raises(SystemExit) as stop:
-        bench.main(args)
-    assert stop.value.code == 2
-    assert message in capsys.readouterr().err
+    assert_refused(bench.main, args, message, capsys)

@@ -10,6 +10,7 @@ import pytest
 
 import compare
 import figures
+from conftest import assert_refused
 
 
 @pytest.mark.usefixtures("unpinned")
@@ -69,7 +70,7 @@ def test_tables_are_printed_even_if_the_disk_is_full(
 def test_wrong_arguments_get_one_clear_line_and_status_2(
     args: list[str], message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert_refused(args, message, capsys)
+    assert_refused(compare.main, args, message, capsys)
 
 
 def test_a_folder_that_is_read_only_is_refused_at_once(
@@ -78,16 +79,7 @@ def test_a_folder_that_is_read_only_is_refused_at_once(
     tmp_path.chmod(0o500)
     folder = tmp_path if os.geteuid() else Path("/proc")  # root may write where others may not
     message = f"argument --out: expected a folder to write to, got '{folder}'"
-    assert_refused([f"--out={folder}"], message, capsys)
-
-
-def assert_refused(args: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit) as stop:
-        compare.main(args)
-    assert stop.value.code == 2
-    line = capsys.readouterr().err
-    assert message in line
-    assert line.count("\n") == 1
+    assert_refused(compare.main, [f"--out={folder}"], message, capsys)
 
 
 def test_help_names_every_option(capsys: pytest.CaptureFixture[str]) -> None:

@@ -14,6 +14,7 @@ from classifier import checkpoint, data, runs
 from classifier.data import split
 from classifier.networks import CNN, CNN_BY_PRODUCTS, MLP
 from classifier.trainers import COMPAT, COMPILED, CONTESTANTS, CORE, TRACED
+from conftest import MOMENTS, killed_at
 
 EPOCHS = 2
 EAGER = [contestant for contestant in CONTESTANTS if contestant is not COMPILED]
@@ -46,27 +47,15 @@ def test_networks_learn_the_digits() -> None:
     assert run.accuracies[-1] > 0.93  # 0.97 after all epochs; one that learns nothing has 0.1
 
 
-@pytest.mark.parametrize("moment", ["before it is written", "when half is written", "after it"])
+@pytest.mark.parametrize("moment", MOMENTS)
 @pytest.mark.parametrize("network", [MLP, CNN_BY_PRODUCTS], ids=str)
 def test_a_killed_training_goes_on_to_the_same_bits(
     network: digits.Network, moment: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     training, _ = split(network.shape, 0)
     whole = checkpoint.train(network, training, 3, 0, tmp_path / "whole")
-    save, saved = checkpoint.save, 0
-
-    def killed(*args: object) -> None:
-        nonlocal saved
-        saved += 1
-        if saved == 2:
-            if moment == "when half is written":
-                (tmp_path / ".half.part").write_bytes(b"half")
-            if moment == "after it":
-                save(*args)
-            raise KeyboardInterrupt
-        save(*args)
-
-    monkeypatch.setattr(checkpoint, "save", killed)
+    save = checkpoint.save
+    monkeypatch.setattr(checkpoint, "save", killed_at(moment, tmp_path, save))
     with pytest.raises(KeyboardInterrupt):
         checkpoint.train(network, training, 3, 0, tmp_path / "killed")
     monkeypatch.setattr(checkpoint, "save", save)

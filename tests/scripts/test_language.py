@@ -17,6 +17,7 @@ import cli
 import functional_dl as fdl
 import gpt
 from cases import same_trees
+from conftest import MOMENTS, assert_refused, killed_at
 from language import checkpoint, memory, runs, step, text, trainers
 from language.plan import Plan
 from language.sampling import continued
@@ -106,28 +107,15 @@ def test_bits_are_those_of_what_was_predicted() -> None:
     assert text.bits(lambda x: knows(x + 1), tokens, 3) == pytest.approx(100 / math.log(2))
 
 
-@pytest.mark.parametrize("moment", ["before it is written", "when half is written", "after it"])
+@pytest.mark.parametrize("moment", MOMENTS)
 def test_a_killed_training_goes_on_to_the_same_bits(
     moment: str, of_text: Text, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(checkpoint, "STEPS_BETWEEN", 2)
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     _, losses = checkpoint.train(PLAN, of_text, whole)
-    saved = 0
-
-    def save(*args: Any) -> None:
-        nonlocal saved
-        saved += 1
-        if saved == 2:
-            if moment == "when half is written":
-                (tmp_path / ".half.part").write_bytes(b"half")
-            if moment == "after it":
-                checkpoints.save(*args)
-            raise KeyboardInterrupt
-        checkpoints.save(*args)
-
     with monkeypatch.context() as patch:
-        patch.setattr(checkpoint, "save", save)
+        patch.setattr(checkpoint, "save", killed_at(moment, tmp_path, checkpoints.save))
         with pytest.raises(KeyboardInterrupt):
             checkpoint.train(PLAN, of_text, killed)
     assert int(load_file(killed)["step"]) == (4 if moment == "after it" else 2)
@@ -241,12 +229,7 @@ def test_what_cannot_be_is_refused_in_a_line(
     args: list[str], message: str, capsys: pytest.CaptureFixture[str], of_text: Text
 ) -> None:
     message = message.replace("46,505", f"{len(of_text.held_out):,}")
-    with pytest.raises(SystemExit) as stop:
-        gpt.main([*TINY, *args])
-    assert stop.value.code == 2
-    line = capsys.readouterr().err
-    assert message in line
-    assert line.count("\n") == 1
+    assert_refused(gpt.main, [*TINY, *args], message, capsys)
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 import ranks as script
-from conftest import EACH_RANK
+from conftest import EACH_RANK, assert_refused
 
 SCRIPT = Path(__file__).parents[2] / "scripts" / "ranks.py"
 
@@ -85,9 +85,4 @@ def test_ranks_must_divide_what_they_share(
     if ranks:
         monkeypatch.setenv("TORCHELASTIC_RUN_ID", "a test")
         monkeypatch.setenv("WORLD_SIZE", str(ranks))
-    with pytest.raises(SystemExit) as stop:
-        script.main([*args, f"--out={tmp_path}"])
-    assert stop.value.code == 2
-    line = capsys.readouterr().err
-    assert message in line
-    assert line.count("\n") == 1
+    assert_refused(script.main, [*args, f"--out={tmp_path}"], message, capsys)
