@@ -267,6 +267,7 @@ def _program(name: str, step: Step, example: Example) -> ExportedProgram:
 def _translated(program: ExportedProgram, takes: Named, gives: list[str]) -> "ir.Model":
     import onnx_ir as ir
     import onnxscript
+    from onnx_ir.passes.common import NameFixPass
 
     op: Any = onnxscript.opset18
 
@@ -325,6 +326,7 @@ def _translated(program: ExportedProgram, takes: Named, gives: list[str]) -> "ir
     for value, name in zip([*graph.inputs, *graph.outputs], [*takes, *gives], strict=True):
         value.name = name
         value.shape = ir.Shape(["batch" if d == of_inputs[0] else d for d in value.shape or ()])
+    NameFixPass()(model)  # what is within gives way to the names of inputs and outputs
     return model
 
 
@@ -340,7 +342,6 @@ def _simplify(model: "ir.Model") -> None:
         common.DeduplicateInitializersPass(),
         common.CommonSubexpressionEliminationPass(),
         common.OutputFixPass(),
-        common.NameFixPass(),
     ):
         simpler(model)
 

@@ -136,6 +136,17 @@ def test_a_step_may_tell_more_than_its_loss(tmp_path: Path) -> None:
     assert fdl.to_state_dict(program(PARAMS, X, T, lr)[2]).keys() == fdl.to_state_dict(told).keys()
 
 
+def test_what_a_step_tells_may_be_named_as_an_operation_within_it(tmp_path: Path) -> None:
+    def step(params: fdl.Params, x: Tensor, _: Tensor) -> Any:
+        y = torch.tanh(x) + 1
+        return params, y.sum(), {"tanh": y, "add": y * 2, "val_0": y * 3}
+
+    file = exported(step, ({}, X, T), tmp_path)
+    _, tanh, add, val_0 = file.run(None, fed({}, inputs=X, targets=T))
+    for got, times in zip((tanh, add, val_0), (1, 2, 3), strict=True):
+        torch.testing.assert_close(torch.from_numpy(got), (torch.tanh(X) + 1) * times)
+
+
 @pytest.mark.refuses
 @pytest.mark.parametrize(
     "more", [T, {"loss": T}, {"inputs": T}, {"new_params": T}, {"a.b": T}, {"a": 1}]
