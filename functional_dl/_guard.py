@@ -157,6 +157,13 @@ def unguarded(f: Layer) -> Vjp:
     return maths.vjp if maths else f.vjp
 
 
+def proven(f: Layer) -> bool:
+    """Whether a layer, made of no others, is one of this package, whose shapes need no look."""
+    call = call_of(f)
+    own = isinstance(call, _LayerCall) and call.constructor.__module__.startswith("functional_dl.")
+    return own and not call.layers
+
+
 def unallocated(f: Layer) -> Params:
     """Params without memory, which have keys and shapes; no random number is used up."""
     with torch.random.fork_rng(devices=[]):

@@ -422,6 +422,25 @@ def minus_multiple(lr: float | Tensor, donate: bool) -> Callable[[Tensor, Tensor
     return into
 
 
+def all_minus_multiple(
+    ps: list[Tensor], gs: list[Tensor], lr: float | Tensor, donate: bool
+) -> list[Tensor]:
+    """p − lr · g for each p and its g, as `minus_multiple`.
+
+    Where it can be, by one operation: with small leaves, one for each takes twice the time.
+    """
+    if len(ps) > 1 and not (donate or isinstance(lr, Tensor) or is_compiling()):
+        try:
+            return [*torch._foreach_sub(ps, gs, alpha=float(lr))]
+        except RuntimeError:  # torch.vmap
+            pass
+    minus = minus_multiple(lr, donate)
+    # Among 0-d operands, the dtype of lr would count.
+    return [
+        minus(p, g) if p.dim() else minus(p[None], g[None])[0] for p, g in zip(ps, gs, strict=True)
+    ]
+
+
 def minus_ratio(size: float | Tensor, write: Writer) -> Callable[..., Tensor]:
     """(p, a, b, home) ↦ p − size · a / b, which may take the memory of b, and home's on its way.
 

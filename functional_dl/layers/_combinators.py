@@ -8,8 +8,11 @@ from jaxtyping import Float, Shaped
 from torch import Tensor
 
 from functional_dl._errors import not_a, not_like
-from functional_dl._guard import Maths, layer, maths_of, unguarded
+from functional_dl._guard import Maths, layer, maths_of, proven, unguarded
 from functional_dl.contract import Cotangents, Generator, Layer, Params, Pullback
+
+_KNOWN: Any = object()
+"""In the place of a shape, where the cotangent has it for sure."""
 
 
 @layer
@@ -35,7 +38,7 @@ def sequential(*layers: Layer) -> Maths:
             dtype than it gets, besides what its layers raise.
     """
     named = _named("sequential", layers)
-    chain = [(k, unguarded(f), f.draws) for k, f in named.items()]
+    chain = [(k, unguarded(f), f.draws, proven(f)) for k, f in named.items()]
 
     def vjp(
         params: Params, x: Shaped[Tensor, "*A"], generator: Generator = None
@@ -43,9 +46,9 @@ def sequential(*layers: Layer) -> Maths:
         dtype = x.dtype
         links: list[tuple[str, Pullback, Any, bool]] = []
         some = False  # whether a layer before has params
-        for k, f, draws in chain:
+        for k, f, draws, known in chain:
             p = params[k]
-            shape: Any = x.shape
+            shape: Any = _KNOWN if known else x.shape
             x, pullback_of_f = f(p, x, generator) if draws else f(p, x)
             if x.dtype is not dtype:
                 if dtype.is_floating_point:
@@ -63,9 +66,12 @@ def sequential(*layers: Layer) -> Maths:
                 grads[k], gx = pullback_of_f(gx, wrt_input=wrt_x)
                 if not wrt_x:
                     return grads, None  # nothing before needs it
-                if gx is None or gx.shape != shape or gx.dtype is not dtype:
-                    from_layer = f"the cotangent from layer {k}"
-                    raise not_like("sequential", from_layer, gx, dtype, shape or ())
+                known = shape is _KNOWN
+                if gx is None or gx.dtype is not dtype or not (known or gx.shape == shape):
+                    expected = gx.shape if known else shape
+                    raise not_like(
+                        "sequential", f"the cotangent from layer {k}", gx, dtype, expected
+                    )
             return grads, gx if wrt_input else None
 
         return x, pullback

@@ -9,7 +9,7 @@ from torch.compiler import is_compiling
 from functional_dl._errors import not_a
 from functional_dl._tree import tree_leaves, tree_map
 from functional_dl.contract import Call, Optimizer, Params, State, call_of
-from functional_dl.optimizers._leaves import OptimizerCall, check_grads, check_lr, each_leaf
+from functional_dl.optimizers._leaves import OptimizerCall, check_grads, check_lr, leaves_alike
 
 
 def flat(optimizer: Optimizer) -> Optimizer:
@@ -57,16 +57,8 @@ class _FlatCall(Call):
         *,
         donate: bool = False,
     ) -> tuple[Params, State]:
-        ps: list[Tensor] = []
-        gs: list[Tensor] = []
-
-        def collect(p: Tensor, g: Tensor) -> Tensor:
-            ps.append(p.reshape(-1))
-            gs.append(g.reshape(-1))
-            return p
-
         check_lr("flat", lr)
-        each_leaf("flat", collect, params, grads, lr)
+        ps, gs = ([p.reshape(-1) for p in ps] for ps in leaves_alike("flat", params, grads, lr))
         new, state = self.optimizer.update(_joined(ps), _joined(gs), state, lr, donate=donate)
         parts = iter(new["flat"].split([len(p) for p in ps]) if ps else ())
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import wraps
 from numbers import Real
 from typing import Any, NamedTuple, ParamSpec, TypeAlias
@@ -125,8 +125,12 @@ class OptimizerCall(Call):
             leaf = _decaying(leaf, lr, rule)
 
         def update(params: Params, grads: Params, trees: State) -> tuple[Params, State]:
-            new: State = {k: {} for k in trees}
-            return each_leaf(name, leaf, params, grads, lr, trees, new), new
+            leaves = zip(*leaves_alike(name, params, grads, lr, trees), strict=True)
+            made = [(leaf if of[0].dim() else _of_row(leaf))(*of) for of in leaves]
+            if not trees:
+                return in_place(params, iter(made)), {}
+            new, *rest = [in_place(params, (m[i] for m in made)) for i in range(len(trees) + 1)]
+            return new, dict(zip(trees, rest, strict=True))
 
         return {"step": step} if rule.counts else {}, update
 
@@ -147,74 +151,51 @@ def _decaying(leaf: LeafRule, lr: float | Tensor, rule: Rule) -> LeafRule:
     return decaying
 
 
-def each_leaf(
-    name: str,
-    rule: LeafRule,
-    params: Params,
-    grads: Params,
-    lr: float | Tensor,
-    state: State | None = None,
-    new: State | None = None,
-) -> Params:
-    """rule(p, ∇p, …) for every leaf p; errors are in the name of the optimizer.
+def leaves_alike(
+    name: str, params: Params, grads: Params, lr: float | Tensor, state: State | None = None
+) -> list[list[Tensor]]:
+    """The leaves of params, of grads and of each tree of state, all in params' order.
 
-    state has trees of what else the rule takes, and new, empty, those of what else it gives.
+    Raises what doesn't fit, in the name of the optimizer.
     """
-    state, new = state or {}, new or {}
-    seen: list[Tensor] = []
     try:
-        made = _each(rule, params, grads, [*state.values()], [*new.values()], seen)
-        if not is_dynamo_compiling() and len({*map(id, seen)}) < len(seen):
+        ps, gs = [], []
+        _gather(params, grads, ps, gs)
+        remembered = [_gather(params, tree, [], []) for tree in state.values()] if state else []
+        if state and any(p.is_complex() for p in ps):
+            raise TypeError
+        if not is_dynamo_compiling() and len({*map(id, ps)}) < len(ps):
             check_untied(name, params)
         if not isinstance(lr, Tensor) and lr > _LEAST_MAX:
             check_fits(name, lr, params)
-        return made
+        return [ps, gs, *remembered]
     except Exception:
         check_grads(name, params, grads, real=bool(state))
-        for k, tree in state.items():
+        for k, tree in (state or {}).items():
             check_grads(name, params, tree, f"state[{k!r}]")
         check_fits(name, lr, params)
         raise
 
 
-def _each(
-    rule: LeafRule,
-    params: Params,
-    grads: Params,
-    states: list[Params],
-    news: list[Params],
-    seen: list[Tensor],
-) -> Params:
-    if len(params) != len(grads) or (states and {*map(len, states)} != {len(params)}):
+def _gather(params: Params, tree: Params, ps: list[Tensor], leaves: list[Tensor]) -> list[Tensor]:
+    """Adds those of params to ps, and those of tree to leaves, which it returns."""
+    if len(params) != len(tree):
         raise ValueError
-    made: Params = {}
     for k, p in params.items():
-        g = grads[k]
+        leaf = tree[k]
         if isinstance(p, dict):
-            if states:
-                of_p = [tree[k] for tree in states], [tree.setdefault(k, {}) for tree in news]
-                made[k] = _each(rule, p, g, *of_p, seen)
-            else:
-                made[k] = _each(rule, p, g, states, news, seen)
-        elif (shape := p.shape) != g.shape or (dtype := p.dtype) is not g.dtype:
+            if p or leaf != {}:
+                _gather(p, leaf, ps, leaves)
+        elif (
+            p.shape != leaf.shape
+            or (dtype := p.dtype) is not leaf.dtype
+            or not (dtype.is_floating_point or dtype.is_complex)
+        ):
             raise ValueError
-        elif states:
-            remembered = [tree[k] for tree in states]
-            for leaf in remembered:
-                if leaf.shape != shape or leaf.dtype is not dtype:
-                    raise ValueError
-            if not dtype.is_floating_point:
-                raise TypeError
-            made[k], *remembered = (rule if shape else _of_row(rule))(p, g, *remembered)
-            for tree, leaf in zip(news, remembered, strict=True):
-                tree[k] = leaf
-            seen.append(p)
-        elif dtype.is_floating_point or dtype.is_complex:
-            made[k] = rule(p, g) if shape else _of_row(rule)(p, g)
-            seen.append(p)
         else:
-            raise TypeError
-    return made
+            ps.append(p)
+            leaves.append(leaf)
+    return leaves
 
 
 def _of_row(rule: LeafRule) -> LeafRule:
@@ -225,6 +206,17 @@ def _of_row(rule: LeafRule) -> LeafRule:
         return made[0] if isinstance(made, Tensor) else [leaf[0] for leaf in made]
 
     return of_row
+
+
+def in_place(params: Params, leaves: Iterator[Any]) -> Params:
+    """The leaves, as many as there are in params, in the places of these."""
+    made: Params = {}
+    for k, p in params.items():
+        if isinstance(p, dict):
+            made[k] = in_place(p, leaves) if p else {}
+        else:
+            made[k] = next(leaves)
+    return made
 
 
 def check_option(name: str, what: str, value: Any, below: float = math.inf, first: int = 0) -> None:

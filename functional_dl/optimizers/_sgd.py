@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from functional_dl._numerics import minus_multiple
+from functional_dl._numerics import all_minus_multiple
 from functional_dl.contract import Params
-from functional_dl.optimizers._leaves import check_lr, each_leaf
+from functional_dl.optimizers._leaves import check_lr, in_place, leaves_alike
 
 
 def sgd(params: Params, grads: Params, lr: float | Tensor, *, donate: bool = False) -> Params:
@@ -42,4 +42,5 @@ def sgd(params: Params, grads: Params, lr: float | Tensor, *, donate: bool = Fal
         {'weight': tensor([0.5000])}
     """
     check_lr("sgd", lr)
-    return each_leaf("sgd", minus_multiple(lr, donate), params, grads, lr)
+    ps, gs = leaves_alike("sgd", params, grads, lr)
+    return in_place(params, iter(all_minus_multiple(ps, gs, lr, donate)))
