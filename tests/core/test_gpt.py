@@ -175,17 +175,27 @@ def applied(tokens: Any) -> None:
 
 
 V, T = ValueError, TypeError
+MADE: dict[str, dict[str, int]] = {
+    "embedding": {"tokens": 11, "features": 8},
+    "positions": {"length": 6, "features": 8},
+    "rms_norm": {"features": 8},
+    "layer_norm": {"features": 8},
+    "attention": {"heads": 2},
+    "self_attention": {"features": 8, "heads": 2},
+    "gpt": SIZES._asdict(),
+}
 BAD = [
-    (lambda: fdl.gpt(0, 6), V, "gpt: expected tokens to be a positive integer, got 0"),
-    (lambda: fdl.gpt(11, 6.0), V, "gpt: expected length to be a positive integer, got 6.0"),
-    (lambda: fdl.gpt(11, 6, -8), V, "gpt: expected features to be a positive integer, got -8"),
-    (lambda: fdl.gpt(11, 6, heads=None), V, "gpt: expected heads to be a positive integer, got N"),
-    (lambda: fdl.gpt(11, 6, blocks=0), V, "gpt: expected blocks to be a positive integer, got 0"),
+    *[
+        (
+            lambda name=name, sizes=sizes, k=k: getattr(fdl, name)(**sizes | {k: 0}),
+            V,
+            f"{name}: expected {k} to be a positive integer, got 0",
+        )
+        for name, sizes in MADE.items()
+        for k in sizes
+    ],
     (lambda: fdl.gpt(11, 6, 8, 3), V, "gpt: expected heads to divide features, got 3 and 8"),
     (lambda: fdl.gpt(11, 6, style="modern"), T, "gpt: expected style to be a Style, such as C"),
-    (lambda: fdl.embedding(0, 1), V, "embedding: expected tokens to be a positive integer, got 0"),
-    (lambda: fdl.positions(3, 0), V, "positions: expected features to be a positive integer, got"),
-    (lambda: fdl.attention(0), V, "attention: expected heads to be a positive integer, got 0"),
     (
         lambda: fdl.self_attention(8, 3),
         V,
