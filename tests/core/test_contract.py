@@ -4,12 +4,14 @@ import sys
 import weakref
 from collections.abc import Callable
 from random import Random
+from typing import Any
 
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
 
 import functional_dl as fdl
 from cases import (
@@ -197,7 +199,7 @@ def test_a_linears_pullback_does_not_keep_its_output(
 
 
 @pytest.mark.memory
-@pytest.mark.parametrize("activation", [fdl.relu, fdl.tanh])
+@pytest.mark.parametrize("activation", [fdl.relu, fdl.tanh, fdl.relu_squared, fdl.gelu])
 @pytest.mark.parametrize("inference", [False, True])
 def test_an_activations_pullback_does_not_keep_its_input(
     activation: Callable[[], fdl.Layer], inference: bool
@@ -228,6 +230,28 @@ def test_a_losss_pullback_keeps_neither_its_prediction_nor_numbers_to_meet(
         del y, t
         assert [ref() for ref in kept] == [None] * len(kept)
         assert pullback().shape == (4, 3)
+
+
+class Operations(TorchDispatchMode):
+    """How many there are."""
+
+    count = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        self.count += 1
+        return func(*args, **(kwargs or {}))
+
+
+@pytest.mark.parametrize("approximate", ["none", "tanh"])
+def test_gelus_derivative_is_not_computed_where_nobody_asks_for_a_way_back(
+    approximate: str,
+) -> None:
+    layer, x, counts = fdl.gelu(approximate), torch.ones(3), []
+    for f in (layer.apply, layer.vjp):
+        with Operations() as operations:
+            f({}, x)
+        counts.append(operations.count)
+    assert counts[0] < counts[1]
 
 
 # Whatever keeps to the contract is a layer
