@@ -835,7 +835,7 @@ def test_no_layer_is_blamed_for_what_is_wrong_after_it(name: str) -> None:
     for seed in range(20):
         layer, _, params, x = LAYERS[name].drawn(Draw(Random(seed), torch.float32))
         model = fdl.sequential(layer, fdl.linear(1, 1))
-        with pytest.raises(ValueError, match="^linear at 1: expected params with the keys"):
+        with pytest.raises(ValueError, match=r"^linear at 1: expected params with the keys"):
             model.vjp({"0": params, "1": {}}, x)
 
 
