@@ -233,7 +233,7 @@ def test_a_losss_pullback_keeps_neither_its_prediction_nor_numbers_to_meet(
 
 
 class Operations(TorchDispatchMode):
-    """How many there are."""
+    """Counts them."""
 
     count = 0
 
@@ -242,16 +242,27 @@ class Operations(TorchDispatchMode):
         return func(*args, **(kwargs or {}))
 
 
+def operations(f: Callable[..., Any], *args: Any) -> int:
+    """How many f takes."""
+    with Operations() as mode:
+        f(*args)
+    return mode.count
+
+
 @pytest.mark.parametrize("approximate", ["none", "tanh"])
 def test_gelus_derivative_is_not_computed_where_nobody_asks_for_a_way_back(
     approximate: str,
 ) -> None:
-    layer, x, counts = fdl.gelu(approximate), torch.ones(3), []
-    for f in (layer.apply, layer.vjp):
-        with Operations() as operations:
-            f({}, x)
-        counts.append(operations.count)
-    assert counts[0] < counts[1]
+    layer, x = fdl.gelu(approximate), torch.ones(3)
+    assert operations(layer.apply, {}, x) < operations(layer.vjp, {}, x)
+
+
+def test_layer_norm_computes_its_moments_once_where_nothing_is_differentiated_again() -> None:
+    layer, x = fdl.layer_norm(3), torch.ones(4, 3)
+    params = layer.init()
+    outside = operations(layer.vjp, params, x)
+    with torch.inference_mode():
+        assert operations(layer.vjp, params, x) < outside
 
 
 # Whatever keeps to the contract is a layer
