@@ -179,6 +179,16 @@ def test_init_and_all_that_follows_stay_on_the_device(name: str) -> None:
             assert t.dtype == dtype
 
 
+@pytest.mark.parametrize("name", LAYERS)
+def test_gradients_in_half_precision_have_the_dtype_of_what_they_are_of(name: str) -> None:
+    for seed in range(3):
+        layer, _, params, x = LAYERS[name].drawn(small(seed, torch.bfloat16))
+        y, pullback = layer.vjp(params, x)
+        grads, gx = pullback(y)
+        for t in [y, *fdl.tree_leaves(grads), *([] if gx is None else [gx])]:
+            assert t.dtype == torch.bfloat16
+
+
 # What is kept
 
 

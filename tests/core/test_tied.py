@@ -110,6 +110,12 @@ def test_params_are_those_of_f_without_the_leaves_that_others_stand_for(name: st
         assert same_bits(leaf, whole[of])
 
 
+def test_params_are_of_the_dtype_and_on_the_device_that_are_asked_for() -> None:
+    for p in fdl.tree_leaves(MODELS["deep"].init(dtype=torch.float64, device="meta")):
+        assert p.is_meta
+        assert p.dtype == torch.float64
+
+
 @pytest.mark.parametrize("inference", [False, True])
 @pytest.mark.parametrize("name", FORMS)
 def test_gradients_of_all_places_add_up_as_autograd_adds_them(name: str, inference: bool) -> None:
