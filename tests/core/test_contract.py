@@ -4,12 +4,14 @@ import sys
 import weakref
 from collections.abc import Callable
 from random import Random
+from typing import Any
 
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
 
 import functional_dl as fdl
 from cases import (
@@ -177,6 +179,16 @@ def test_init_and_all_that_follows_stay_on_the_device(name: str) -> None:
             assert t.dtype == dtype
 
 
+@pytest.mark.parametrize("name", LAYERS)
+def test_gradients_in_half_precision_have_the_dtype_of_what_they_are_of(name: str) -> None:
+    for seed in range(3):
+        layer, _, params, x = LAYERS[name].drawn(small(seed, torch.bfloat16))
+        y, pullback = layer.vjp(params, x)
+        grads, gx = pullback(y)
+        for t in [y, *fdl.tree_leaves(grads), *([] if gx is None else [gx])]:
+            assert t.dtype == torch.bfloat16
+
+
 # What is kept
 
 
@@ -197,7 +209,7 @@ def test_a_linears_pullback_does_not_keep_its_output(
 
 
 @pytest.mark.memory
-@pytest.mark.parametrize("activation", [fdl.relu, fdl.tanh])
+@pytest.mark.parametrize("activation", [fdl.relu, fdl.tanh, fdl.relu_squared, fdl.gelu])
 @pytest.mark.parametrize("inference", [False, True])
 def test_an_activations_pullback_does_not_keep_its_input(
     activation: Callable[[], fdl.Layer], inference: bool
@@ -228,6 +240,39 @@ def test_a_losss_pullback_keeps_neither_its_prediction_nor_numbers_to_meet(
         del y, t
         assert [ref() for ref in kept] == [None] * len(kept)
         assert pullback().shape == (4, 3)
+
+
+class Operations(TorchDispatchMode):
+    """Counts them."""
+
+    count = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        self.count += 1
+        return func(*args, **(kwargs or {}))
+
+
+def operations(f: Callable[..., Any], *args: Any) -> int:
+    """How many f takes."""
+    with Operations() as mode:
+        f(*args)
+    return mode.count
+
+
+@pytest.mark.parametrize("approximate", ["none", "tanh"])
+def test_gelus_derivative_is_not_computed_where_nobody_asks_for_a_way_back(
+    approximate: str,
+) -> None:
+    layer, x = fdl.gelu(approximate), torch.ones(3)
+    assert operations(layer.apply, {}, x) < operations(layer.vjp, {}, x)
+
+
+def test_layer_norm_computes_its_moments_once_where_nothing_is_differentiated_again() -> None:
+    layer, x = fdl.layer_norm(3), torch.ones(4, 3)
+    params = layer.init()
+    outside = operations(layer.vjp, params, x)
+    with torch.inference_mode():
+        assert operations(layer.vjp, params, x) < outside
 
 
 # Whatever keeps to the contract is a layer

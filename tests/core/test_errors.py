@@ -3,6 +3,7 @@
 import math
 import re
 from collections.abc import Callable, Iterable
+from random import Random
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ import torch
 from torch import ones
 
 import functional_dl as fdl
-from cases import LAYERS, LOSSES, same_bits, small
+from cases import LAYERS, LOSSES, Draw, same_bits, small
 from functional_dl import compat
 
 pytestmark = pytest.mark.refuses
@@ -827,6 +828,15 @@ def test_every_layer_refuses_a_cotangent_that_is_not_like_y(drawn: Any) -> None:
         for wrt_input in (True, False):
             with pytest.raises(error, match=name + said):
                 pullback(wrong, wrt_input=wrt_input)
+
+
+@pytest.mark.parametrize("name", sorted(LAYERS.keys() - {"parallel", "residual", "sequential"}))
+def test_no_layer_is_blamed_for_what_is_wrong_after_it(name: str) -> None:
+    for seed in range(20):
+        layer, _, params, x = LAYERS[name].drawn(Draw(Random(seed), torch.float32))
+        model = fdl.sequential(layer, fdl.linear(1, 1))
+        with pytest.raises(ValueError, match=r"^linear at 1: expected params with the keys"):
+            model.vjp({"0": params, "1": {}}, x)
 
 
 @pytest.mark.parametrize("name", LOSSES)

@@ -56,6 +56,18 @@ def test_nothing_passed_in_is_changed() -> None:
     assert same_trees([params, state], before)
 
 
+@pytest.mark.parametrize("donate", [False, True])
+def test_a_new_state_lies_where_the_old_one_lay_if_that_is_donated(donate: bool) -> None:
+    f = MODELS["nested"]
+    with torch.inference_mode():
+        params = f.init()
+        state = ADAM.init(params)
+        step = fdl.value_and_update(f, fdl.mse(), ADAM)
+        *_, new = step(params, X, T, state, 0.1, donate=donate)
+    for pair in zip(*(fdl.tree_leaves(s["exp_avg"]) for s in (state, new)), strict=True):
+        assert (pair[0].data_ptr() == pair[1].data_ptr()) is donate
+
+
 @pytest.mark.memory
 def test_a_layers_part_of_the_state_is_let_go_of_before_those_before_it_are_updated() -> None:
     alive: list[int] = []

@@ -1,6 +1,7 @@
 """Small cases, computed by hand."""
 
 import math
+from typing import Any
 
 import pytest
 import torch
@@ -176,6 +177,13 @@ def test_layer_norm() -> None:
     grads, gx = pullback(tensor([[1.0, 1.0]]))
     assert_equal(grads, {"weight": tensor([0.5, -0.5]), "bias": tensor([1.0, 1.0])})
     assert_equal(gx, tensor([[-0.375, 0.375]]))  # of ∇N = (2, 4), (−1, 1) + N / 2, and then r
+
+
+@pytest.mark.parametrize("norm", [fdl.rms_norm, fdl.layer_norm])
+def test_a_norm_without_eps_has_the_same_value_at_any_scale(norm: Any) -> None:
+    layer, x = norm(2, eps=0), tensor([[3.0, 1.0]])
+    params = layer.init()
+    assert_equal(layer.apply(params, x * 2**-40), layer.apply(params, x))
 
 
 @pytest.mark.parametrize("causal", [True, False])
