@@ -158,10 +158,11 @@ def unguarded(f: Layer) -> Vjp:
 
 
 def proven(f: Layer) -> bool:
-    """Whether a layer, made of no others, is one of this package, whose shapes need no look."""
+    """Whether a layer is one of this package that is made of no others: its shapes need no look."""
     call = call_of(f)
-    own = isinstance(call, _LayerCall) and call.constructor.__module__.startswith("functional_dl.")
-    return own and not call.layers
+    if not isinstance(call, _LayerCall) or call.layers:
+        return False
+    return call.constructor.__module__.startswith("functional_dl.")
 
 
 def unallocated(f: Layer) -> Params:

@@ -22,6 +22,7 @@ BITS = {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
 """For a number of so many bytes, an integer that holds its bits."""
 
 _ONE = torch.ones((), dtype=torch.float32, device="cpu")
+_sub_each: Any = torch._foreach_sub  # pyright: ignore  # which torch.optim's optimizers use, too
 _CUBIC = math.sqrt(8 / math.pi)  # gelu's
 
 
@@ -431,7 +432,7 @@ def all_minus_multiple(
     """
     if len(ps) > 1 and not (donate or isinstance(lr, Tensor) or is_compiling()):
         try:
-            return [*torch._foreach_sub(ps, gs, alpha=float(lr))]
+            return [*_sub_each(ps, gs, alpha=float(lr))]
         except RuntimeError:  # torch.vmap
             pass
     minus = minus_multiple(lr, donate)

@@ -12,7 +12,6 @@ from functional_dl._errors import not_a, not_keyed
 from functional_dl._guard import rebuilt, unguarded, with_vjp
 from functional_dl._tree import at, put, taken
 from functional_dl.contract import (
-    Cotangents,
     Generator,
     Layer,
     Loss,
@@ -109,7 +108,7 @@ def value_and_update(model: Layer, loss: Loss, update: Update | Optimizer) -> An
 
 def _way_back(
     forward: list[tuple[Tensor, Pullback]], loss: Loss, targets: Tensor
-) -> tuple[Tensor, Params]:
+) -> tuple[Tensor, Any]:
     """The loss, and what the pullback gives; what is no longer needed is let go of at once."""
     outputs, pullback = forward.pop()
     value, loss_pullback = loss.vjp(outputs, targets)
@@ -145,7 +144,7 @@ def _updating(
     y, pullback_of_f = vjp(params, *primals)
     kept = [(params, update, pullback_of_f)]
 
-    def pullback(gy: Tensor, *, wrt_input: bool = True) -> Cotangents:
+    def pullback(gy: Tensor, *, wrt_input: bool = True) -> tuple[Any, Tensor | None]:
         params, update, pullback_of_f = kept.pop()
         grads, gx = pullback_of_f(gy, wrt_input=wrt_input)
         del pullback_of_f

@@ -11,9 +11,6 @@ from functional_dl._errors import not_a, not_like
 from functional_dl._guard import Maths, layer, maths_of, proven, unguarded
 from functional_dl.contract import Cotangents, Generator, Layer, Params, Pullback
 
-_KNOWN: Any = object()
-"""In the place of a shape, where the cotangent has it for sure."""
-
 
 @layer
 def sequential(*layers: Layer) -> Maths:
@@ -44,16 +41,16 @@ def sequential(*layers: Layer) -> Maths:
         params: Params, x: Shaped[Tensor, "*A"], generator: Generator = None
     ) -> tuple[Float[Tensor, "*B"], Pullback]:
         dtype = x.dtype
-        links: list[tuple[str, Pullback, Any, bool]] = []
-        some = False  # whether a layer before has params
+        links: list[tuple[str, Pullback, Any, bool | None]] = []
+        some: bool | None = False  # whether a layer before has params
         for k, f, draws, known in chain:
             p = params[k]
-            shape: Any = _KNOWN if known else x.shape
+            shape = None if known else x.shape
             x, pullback_of_f = f(p, x, generator) if draws else f(p, x)
             if x.dtype is not dtype:
                 if dtype.is_floating_point:
                     raise not_like("sequential", f"y of layer {k}", x, dtype, x.shape)
-                dtype, shape = x.dtype, None  # integers, which have no cotangent
+                dtype, some = x.dtype, None  # integers, which have no cotangent
             links.append((k, pullback_of_f, shape, some))
             some = some or bool(p)
 
@@ -62,16 +59,14 @@ def sequential(*layers: Layer) -> Maths:
             gx: Any = gy
             del gy  # gx alone holds a cotangent, and only until the next one is there
             for k, pullback_of_f, shape, some in reversed(links):
-                wrt_x = shape is not None and (wrt_input or some)
+                wrt_x = some is not None and (wrt_input or some)
                 grads[k], gx = pullback_of_f(gx, wrt_input=wrt_x)
                 if not wrt_x:
                     return grads, None  # nothing before needs it
-                known = shape is _KNOWN
-                if gx is None or gx.dtype is not dtype or not (known or gx.shape == shape):
-                    expected = gx.shape if known else shape
-                    raise not_like(
-                        "sequential", f"the cotangent from layer {k}", gx, dtype, expected
-                    )
+                if gx is None or gx.dtype is not dtype or (shape is not None and gx.shape != shape):
+                    from_layer = f"the cotangent from layer {k}"
+                    expected = getattr(gx, "shape", ()) if shape is None else shape
+                    raise not_like("sequential", from_layer, gx, dtype, expected)
             return grads, gx if wrt_input else None
 
         return x, pullback

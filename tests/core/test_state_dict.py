@@ -140,6 +140,7 @@ def test_a_state_dict_that_does_not_fit_is_refused_with_all_that_is_wrong() -> N
     ]
 
 
+@pytest.mark.refuses
 @pytest.mark.parametrize(
     ("params", "error", "message"),
     [

@@ -14,7 +14,7 @@ from functional_dl import compat
 from functional_dl.layers import _linear
 
 CORE = Path(__file__).parent
-FILES = "types", "parity", "values", "users_layers"
+FILES = "types", "parity", "values", "users_layers", "update_with_state"
 
 
 @pytest.mark.long
