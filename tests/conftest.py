@@ -39,25 +39,31 @@ UNCHECKED = {
     "refuses": "expects our errors for what annotations rule out",
 }
 
-SLOW = "tests/scripts/", "test_guides.py", "test_types.py", "test_export", "test_stacked.py"
+LONGEST = "tests/scripts/", "test_guides.py", "test_types.py", "test_export", "test_stacked.py"
 """Where the tests are that take seconds."""
 
 
 def pytest_configure(config: pytest.Config) -> None:
     """Registers the reasons not to run with annotations checked."""
-    for name, reason in {**UNCHECKED, "checked": "needs annotations checked"}.items():
+    more = {
+        "checked": "needs annotations checked",
+        "slow": "takes seconds, in compilers, processes or a whole training: left to CI",
+    }
+    for name, reason in {**UNCHECKED, **more}.items():
         config.addinivalue_line("markers", f"{name}: {reason}")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leaves out what can't be run with annotations checked, or without; the slowest go first."""
+    """Leaves out what can't be run with annotations checked, or without, and what CI is left."""
     checked = config.getoption("--jaxtyping-packages", None)
-    unfit = UNCHECKED if checked else ["checked"]
+    unfit = [*UNCHECKED] if checked else ["checked"]
+    if "CI" not in os.environ and not config.option.keyword:
+        unfit.append("slow")
     left_out = [item for item in items if any(map(item.get_closest_marker, unfit))]
     config.hook.pytest_deselected(items=left_out)
     items[:] = [item for item in items if item not in left_out]
     # What begins last should be short, or the other workers wait for it.
-    items.sort(key=lambda item: not any(slow in item.nodeid for slow in SLOW))
+    items.sort(key=lambda item: not any(where in item.nodeid for where in LONGEST))
 
 
 def pytest_collection_finish() -> None:

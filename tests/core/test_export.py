@@ -42,6 +42,7 @@ def exported(step: Callable[..., Any], example: tuple[Any, ...], path: Path, **h
 SINGLE = {"conv2d", "gelu", "layer_norm", "rms_norm"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [name for name in LAYERS if name != "sequential"])
 def test_every_layer_and_its_gradient_are_exported_in_the_largest_precision(
     name: str, tmp_path: Path
@@ -289,6 +290,7 @@ def test_pytorch_saves_and_runs_what_is_exported(tmp_path: Path) -> None:
     assert torch.equal(new["4"]["weight"], ours["4"]["weight"])
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(
     not any(map(shutil.which, ("c++", "g++", "clang++"))), reason="no C++ compiler is installed"
 )

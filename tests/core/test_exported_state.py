@@ -122,6 +122,7 @@ def test_a_state_without_targets_is_refused() -> None:
             export(step, parts)
 
 
+@pytest.mark.slow
 def test_a_gpt_trains_elsewhere_as_in_python(tmp_path: Path) -> None:
     model = fdl.gpt(7, 6, features=8, heads=2, blocks=1)
     loss_and_grads = fdl.value_and_grad(model, fdl.cross_entropy())

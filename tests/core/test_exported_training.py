@@ -146,6 +146,7 @@ def plain(tensors: Any) -> Any:
     return {f"params.{k}": plain(p) for k, p in fdl.to_state_dict(tensors).items()}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("exported", "kind"), [("ReLU", "step"), ("Tanh", "steps")], indirect=["exported"]
 )

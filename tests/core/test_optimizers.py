@@ -500,6 +500,7 @@ def scheduled_step(params: fdl.Params, step: Tensor) -> fdl.Params:
     return fdl.sgd(params, params, fdl.cosine(0.1, steps=4)(step))
 
 
+@pytest.mark.slow
 @pytest.mark.builds
 @pytest.mark.filterwarnings("ignore:.*script_method:DeprecationWarning")  # torch's own
 @pytest.mark.parametrize(("step", "function"), [(adamw_step, "pow("), (scheduled_step, "cos(")])

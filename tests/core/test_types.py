@@ -17,6 +17,7 @@ CORE = Path(__file__).parent
 FILES = "types", "parity", "values", "users_layers", "update_with_state"
 
 
+@pytest.mark.slow
 @pytest.mark.long
 def test_annotations_hold_where_they_are_checked() -> None:
     """In a process of its own, where functional_dl is imported with checks."""

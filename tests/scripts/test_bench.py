@@ -272,6 +272,7 @@ def test_what_is_measured_has_a_process_of_its_own() -> None:
         assert pool.submit(os.getpid).result() != os.getpid()
 
 
+@pytest.mark.slow
 def test_an_interrupt_leaves_a_line_and_no_process(interrupt: Callable[..., None]) -> None:
     interrupt("bench.py", "--only", "threads", until="checked")
 

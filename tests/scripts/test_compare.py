@@ -91,6 +91,7 @@ def test_help_names_every_option(capsys: pytest.CaptureFixture[str]) -> None:
         assert option in printed
 
 
+@pytest.mark.slow
 def test_an_interrupt_leaves_a_line_and_nothing_half_written(
     interrupt: Callable[..., None],
 ) -> None:

@@ -250,6 +250,7 @@ def test_what_ranks_cannot_do_is_refused(
     assert message in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_unequal_shares_train_as_whole_batches(reports: dict[str, Any]) -> None:
     alone, shared = reports["gpt"]["rows"]  # batches of 5: 3 and 2
     assert (alone["trained by"], shared["trained by"]) == ("core, one rank", "core, 2 ranks")

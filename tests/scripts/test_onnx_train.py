@@ -12,6 +12,7 @@ import onnx_train
 SCRIPTS = Path(__file__).parents[2] / "scripts"
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("exported_once", "one_process", "unpinned")
 def test_onnx_train_trains_and_says_how_far_from_pytorch(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]

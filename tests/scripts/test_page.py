@@ -27,7 +27,7 @@ ROOT = Path(__file__).parents[2]
 FILES = [("relu", 3), ("gelu", 1)]
 Arrays = dict[str, Any]
 
-pytestmark = pytest.mark.builds
+pytestmark = [pytest.mark.builds, pytest.mark.slow]
 
 
 @pytest.fixture(scope="module")

@@ -16,6 +16,7 @@ from conftest import EACH_RANK, assert_refused
 SCRIPT = Path(__file__).parents[2] / "scripts" / "ranks.py"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("ranks", [2, 4])
 def test_sharded_batches_train_as_distributed_data_parallel(
     ranks: int, reports: dict[str, Any]
@@ -31,6 +32,7 @@ def test_sharded_batches_train_as_distributed_data_parallel(
             assert float(off) < 1e-6  # some units in the last place
 
 
+@pytest.mark.slow
 def test_an_ensemble_is_shared_out(reports: dict[str, Any]) -> None:
     for row in reports["ensemble"]["An ensemble"]:
         assert (row["ranks"], row["members"]) == ("2", "6")
@@ -38,6 +40,7 @@ def test_an_ensemble_is_shared_out(reports: dict[str, Any]) -> None:
         assert 0 < least <= median <= most < 0.5
 
 
+@pytest.mark.slow
 def test_no_thread_of_its_group_outlives_a_rank_that_imports_all_by_itself(tmp_path: Path) -> None:
     places = {"RANK": "0", "LOCAL_RANK": "0", "WORLD_SIZE": "1"}
     address = {"MASTER_ADDR": "localhost", "MASTER_PORT": "0", "TORCHELASTIC_RUN_ID": "a test"}
@@ -50,6 +53,7 @@ def test_no_thread_of_its_group_outlives_a_rank_that_imports_all_by_itself(tmp_p
     assert run.returncode == 0, run.stderr
 
 
+@pytest.mark.slow
 def test_a_killed_rank_ends_the_run_with_its_cause(start: Callable[..., subprocess.Popen]) -> None:
     torchrun = "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"
     process = start(*torchrun, SCRIPT, "--epochs=1000000", until="step/s]")
@@ -62,6 +66,7 @@ def test_a_killed_rank_ends_the_run_with_its_cause(start: Callable[..., subproce
     assert "Signal 9 (SIGKILL)" in errors
 
 
+@pytest.mark.slow
 def test_an_interrupt_leaves_a_line_and_no_process(interrupt: Callable[..., None]) -> None:
     interrupt("ranks.py", "--seeds=2", "--epochs=1000000", until="epoch/s]")
 

@@ -15,6 +15,7 @@ INSIDE = replace(trainers.COMPAT, context=torch.inference_mode)
 """Of inference mode, where compare.py trains them too."""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("network", NETWORKS, ids=str)
 def test_all_losses_and_final_parameters_of_the_report_equal_pytorchs(
     network: Network, threads: int
