@@ -61,8 +61,8 @@ def affine(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     return y + unpromoted(bias, x).to(y.dtype)  # torch.autocast's other dtype is to be seen
 
 
-def affine_grads(gy: Tensor, x: Tensor, weight: Tensor, bias: Tensor | None) -> dict[str, Tensor]:
-    """(∇Y)ᵀ X and 1_N ∇Y, under the names of weight and bias.
+def affine_grads(gy: Tensor, x: Tensor, by_rows: bool, bias: Tensor | None) -> dict[str, Tensor]:
+    """(∇Y)ᵀ X and 1_N ∇Y, under the names of weight, which lies by rows or doesn't, and bias.
 
     Like autograd (mm_mat2_backward in torch/csrc/autograd/FunctionsManual.cpp), the gradient of a
     factor is laid out by rows or by columns as the factor is: the product that gives it is
@@ -71,11 +71,10 @@ def affine_grads(gy: Tensor, x: Tensor, weight: Tensor, bias: Tensor | None) -> 
     """
     if gy.dim() != 2:
         if bias is None or _is_fused(x, bias):
-            return affine_grads(_rows(gy), _rows(x), weight, bias)
-        grads = affine_grads(_rows(gy), _rows(x), weight, None)
+            return affine_grads(_rows(gy), _rows(x), by_rows, bias)
+        grads = affine_grads(_rows(gy), _rows(x), by_rows, None)
         # Autograd's may be gy itself, ours lies in memory of its own.
         return grads | {"bias": gy.sum_to_size(bias.shape).clone()}
-    by_rows = weight.stride() == (weight.shape[1], 1)
     grads = {"weight": gy.mT.mm(x) if by_rows else x.mT.mm(gy).mT}
     if bias is not None:
         grads["bias"] = gy.sum(0)
