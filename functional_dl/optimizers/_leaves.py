@@ -128,8 +128,8 @@ class OptimizerCall(Call):
             leaves = zip(*leaves_alike(name, params, grads, lr, trees), strict=True)
             made = [(leaf if of[0].dim() else _of_row(leaf))(*of) for of in leaves]
             if not trees:
-                return in_place(params, iter(made)), {}
-            new, *rest = [in_place(params, (m[i] for m in made)) for i in range(len(trees) + 1)]
+                return tree_like(params, iter(made)), {}
+            new, *rest = [tree_like(params, (m[i] for m in made)) for i in range(len(trees) + 1)]
             return new, dict(zip(trees, rest, strict=True))
 
         return {"step": step} if rule.counts else {}, update
@@ -208,12 +208,12 @@ def _of_row(rule: LeafRule) -> LeafRule:
     return of_row
 
 
-def in_place(params: Params, leaves: Iterator[Any]) -> Params:
+def tree_like(params: Params, leaves: Iterator[Any]) -> Params:
     """The leaves, as many as there are in params, in the places of these."""
     made: Params = {}
     for k, p in params.items():
         if isinstance(p, dict):
-            made[k] = in_place(p, leaves) if p else {}
+            made[k] = tree_like(p, leaves) if p else {}
         else:
             made[k] = next(leaves)
     return made

@@ -6,7 +6,7 @@ from torch import Tensor
 
 from functional_dl._numerics import all_minus_multiple
 from functional_dl.contract import Params
-from functional_dl.optimizers._leaves import check_lr, in_place, leaves_alike
+from functional_dl.optimizers._leaves import check_lr, tree_like, leaves_alike
 
 
 def sgd(params: Params, grads: Params, lr: float | Tensor, *, donate: bool = False) -> Params:
@@ -43,4 +43,4 @@ def sgd(params: Params, grads: Params, lr: float | Tensor, *, donate: bool = Fal
     """
     check_lr("sgd", lr)
     ps, gs = leaves_alike("sgd", params, grads, lr)
-    return in_place(params, iter(all_minus_multiple(ps, gs, lr, donate)))
+    return tree_like(params, iter(all_minus_multiple(ps, gs, lr, donate)))
