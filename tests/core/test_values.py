@@ -181,7 +181,7 @@ def test_layer_norm() -> None:
 
 @pytest.mark.parametrize("norm", [fdl.rms_norm, fdl.layer_norm])
 def test_a_norm_without_eps_has_the_same_value_at_any_scale(norm: Any) -> None:
-    layer, x = norm(2, eps=0), tensor([[3.0, 1.0]])
+    layer, x = norm(2, eps=0.0), tensor([[3.0, 1.0]])
     params = layer.init()
     assert_equal(layer.apply(params, x * 2**-40), layer.apply(params, x))
 
