@@ -6,7 +6,7 @@ from torch import Tensor
 
 from functional_dl._numerics import all_minus_multiple
 from functional_dl.contract import Params
-from functional_dl.optimizers._leaves import check_lr, tree_like, leaves_alike
+from functional_dl.optimizers._leaves import check_lr, leaves_alike, tree_like
 
 
 def sgd(params: Params, grads: Params, lr: float | Tensor, *, donate: bool = False) -> Params:
