@@ -211,7 +211,8 @@ def test_a_way_back_through_autocast_is_refused_by_the_layer_or_by_the_optimizer
     with AUTOCAST(), pytest.raises(TypeError, match=message):
         pullback(X, wrt_input=wrt_input)
     _, pullback = SCALED.vjp(params, X)
-    message = "sequential: expected the cotangent from layer 1 to be .*, within torch.autocast"
+    expected = r"the cotangent from layer 1 to be a float32 tensor of shape \(5, 3\)"
+    message = rf"sequential: expected {expected}, got .*, within torch\.autocast"
     with AUTOCAST(), pytest.raises(TypeError, match=message):
         pullback(X, wrt_input=wrt_input)
     _, pullback = fdl.sequential(LINEAR).vjp({"0": params["1"]}, X)

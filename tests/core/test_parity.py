@@ -163,6 +163,15 @@ def test_equals_autograd_where_a_factor_is_laid_out_by_columns(
         assert laid_out_alike(grads["weight"], their_grad)
 
 
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_rms_norm_of_channels_last_is_laid_out_as_pytorchs(dtype: torch.dtype) -> None:
+    x = torch.randn(2, 3, 4, 5, dtype=dtype).contiguous(memory_format=torch.channels_last)
+    module = nn.RMSNorm(5, 1e-5, dtype=dtype)
+    y = fdl.rms_norm(5).apply({"weight": module.weight.detach()}, x)
+    assert same_bits(y, module(x).detach())
+    assert laid_out_alike(y, module(x))
+
+
 @pytest.mark.parametrize("smoothing", [0.0, 0.1])
 @pytest.mark.parametrize("scale", [1, 1000])
 def test_cross_entropy_is_as_near_to_float64_as_pytorchs(scale: int, smoothing: float) -> None:

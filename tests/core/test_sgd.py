@@ -141,3 +141,10 @@ def test_compiled_with_donated_gradients_it_is_the_same() -> None:
 def test_any_real_number_is_a_learning_rate(lr: Any) -> None:
     params = {"p": torch.ones(2)}
     assert same_bits(fdl.sgd(params, params, lr)["p"], fdl.sgd(params, params, float(lr))["p"])
+
+
+def test_a_rate_that_is_a_tensor_has_a_gradient_with_several_leaves() -> None:
+    leaves, lr = {"a": torch.ones(2), "b": torch.ones(3)}, torch.tensor(0.1, requires_grad=True)
+    new = fdl.sgd(leaves, leaves, lr)
+    (gradient,) = torch.autograd.grad(new["a"].sum() + new["b"].sum(), lr)
+    assert gradient == -5
