@@ -49,8 +49,7 @@ def value_and_grad(model: Layer, loss: Loss) -> Callable[..., tuple[Tensor, Para
     def f(
         params: Params, inputs: Tensor, targets: Tensor, generator: Generator = None
     ) -> tuple[Tensor, Params]:
-        drawing = () if generator is None else given("value_and_grad", model, generator)
-        outputs, pullback = model.vjp(params, inputs, *drawing)
+        outputs, pullback = model.vjp(params, inputs, *given("value_and_grad", model, generator))
         value, loss_pullback = loss.vjp(outputs, targets)
         grads, _ = pullback(loss_pullback(), wrt_input=False)
         return value, grads

@@ -54,7 +54,10 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leaves out what can't be run with annotations checked, or without, and what CI is left."""
+    """Leaves out what can't be run with annotations checked, or without; the longest go first.
+
+    The slow ones run in CI, or where -k chooses.
+    """
     checked = config.getoption("--jaxtyping-packages", None)
     unfit = [*UNCHECKED] if checked else ["checked"]
     if "CI" not in os.environ and not config.option.keyword:

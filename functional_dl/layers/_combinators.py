@@ -42,7 +42,7 @@ def sequential(*layers: Layer) -> Maths:
     ) -> tuple[Float[Tensor, "*B"], Pullback]:
         dtype = x.dtype
         links: list[tuple[str, Pullback, Any, bool | None]] = []
-        some: bool | None = False  # whether a layer before has params
+        some: bool | None = False  # whether a layer before has params; None if x has no cotangent
         for k, f, draws, known in chain:
             p = params[k]
             shape = None if known else x.shape

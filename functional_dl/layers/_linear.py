@@ -38,13 +38,13 @@ def linear(in_features: int, out_features: int, bias: bool = True) -> Maths:
         TypeError: The layer raises it for tensors that are not floating or differ in dtype.
     """
     check_sizes("linear", in_features=in_features, out_features=out_features)
-    by_rows = in_features, 1
+    rows = in_features, 1  # the strides of a weight that lies by rows
 
     def vjp(params: Params, x: Float[Tensor, "*N A"]) -> tuple[Float[Tensor, "*N B"], Pullback]:
         w, b = params["weight"], params.get("bias")
 
         def pullback(gy: Float[Tensor, "*N B"], *, wrt_input: bool = True) -> Cotangents:
-            grads = affine_grads(gy, x, w.stride() == by_rows, b)
+            grads = affine_grads(gy, x, w.stride() == rows, b)
             return grads, affine_input_grad(gy, x, w) if wrt_input else None
 
         return affine(x, w, b), pullback

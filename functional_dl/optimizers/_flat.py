@@ -7,9 +7,15 @@ from torch import Tensor
 from torch.compiler import is_compiling
 
 from functional_dl._errors import not_a
-from functional_dl._tree import tree_leaves, tree_map
+from functional_dl._tree import tree_leaves
 from functional_dl.contract import Call, Optimizer, Params, State, call_of
-from functional_dl.optimizers._leaves import OptimizerCall, check_grads, check_lr, leaves_alike
+from functional_dl.optimizers._leaves import (
+    OptimizerCall,
+    check_grads,
+    check_lr,
+    leaves_alike,
+    tree_like,
+)
 
 
 def flat(optimizer: Optimizer) -> Optimizer:
@@ -46,7 +52,7 @@ class _FlatCall(Call):
 
     def init(self, params: Params) -> State:
         check_grads("flat.init", params, params, real=True)
-        return self.optimizer.init(_joined([p.reshape(-1) for p in tree_leaves(params)]))
+        return self.optimizer.init(_joined(tree_leaves(params)))
 
     def update(
         self,
@@ -58,15 +64,13 @@ class _FlatCall(Call):
         donate: bool = False,
     ) -> tuple[Params, State]:
         check_lr("flat", lr)
-        ps, gs = ([p.reshape(-1) for p in ps] for ps in leaves_alike("flat", params, grads, lr))
+        ps, gs = leaves_alike("flat", params, grads, lr)
         new, state = self.optimizer.update(_joined(ps), _joined(gs), state, lr, donate=donate)
-        parts = iter(new["flat"].split([len(p) for p in ps]) if ps else ())
-
-        def part(p: Tensor) -> Tensor:
-            leaf = next(parts).view(p.shape)
-            return leaf.clone() if is_compiling() else leaf  # no loop hands on views of one tensor
-
-        return tree_map(part, params), state
+        parts = new["flat"].split([p.numel() for p in ps]) if ps else ()
+        made = [part.view(p.shape) for p, part in zip(ps, parts, strict=True)]
+        if is_compiling():
+            made = [leaf.clone() for leaf in made]  # no loop hands on views of one tensor
+        return tree_like(params, iter(made)), state
 
 
 def _joined(leaves: list[Tensor]) -> Params:
@@ -74,4 +78,4 @@ def _joined(leaves: list[Tensor]) -> Params:
         raise TypeError(
             f"flat: expected leaves of one dtype, got {[leaf.dtype for leaf in leaves]}"
         )
-    return {"flat": torch.cat(leaves)} if leaves else {}
+    return {"flat": torch.cat([leaf.reshape(-1) for leaf in leaves])} if leaves else {}

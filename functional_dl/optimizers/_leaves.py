@@ -125,8 +125,7 @@ class OptimizerCall(Call):
             leaf = _decaying(leaf, lr, rule)
 
         def update(params: Params, grads: Params, trees: State) -> tuple[Params, State]:
-            leaves = zip(*leaves_alike(name, params, grads, lr, trees), strict=True)
-            made = [(leaf if of[0].dim() else _of_row(leaf))(*of) for of in leaves]
+            made = each_leaf(leaf, *leaves_alike(name, params, grads, lr, trees))
             if not trees:
                 return tree_like(params, iter(made)), {}
             new, *rest = [tree_like(params, (m[i] for m in made)) for i in range(len(trees) + 1)]
@@ -196,6 +195,11 @@ def _gather(params: Params, tree: Params, ps: list[Tensor], leaves: list[Tensor]
             ps.append(p)
             leaves.append(leaf)
     return leaves
+
+
+def each_leaf(rule: LeafRule, *leaves: list[Tensor]) -> list[Any]:
+    """rule of the first of all these, of the second, and so on."""
+    return [(rule if of[0].dim() else _of_row(rule))(*of) for of in zip(*leaves, strict=True)]
 
 
 def _of_row(rule: LeafRule) -> LeafRule:

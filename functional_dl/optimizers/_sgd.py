@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from functional_dl._numerics import all_minus_multiple
+from functional_dl._numerics import all_minus_multiple, minus_multiple
 from functional_dl.contract import Params
-from functional_dl.optimizers._leaves import check_lr, leaves_alike, tree_like
+from functional_dl.optimizers._leaves import check_lr, each_leaf, leaves_alike, tree_like
 
 
 def sgd(params: Params, grads: Params, lr: float | Tensor, *, donate: bool = False) -> Params:
@@ -43,4 +43,5 @@ def sgd(params: Params, grads: Params, lr: float | Tensor, *, donate: bool = Fal
     """
     check_lr("sgd", lr)
     ps, gs = leaves_alike("sgd", params, grads, lr)
-    return tree_like(params, iter(all_minus_multiple(ps, gs, lr, donate)))
+    new = all_minus_multiple(ps, gs, lr, donate) or each_leaf(minus_multiple(lr, donate), ps, gs)
+    return tree_like(params, iter(new))
