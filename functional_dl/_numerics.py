@@ -9,11 +9,10 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from functools import reduce
-from typing import Any, TypeAlias
 
 import torch
 from torch import Tensor
-from torch.compiler import is_compiling, is_dynamo_compiling
+from torch.compiler import is_compiling
 
 from functional_dl._errors import unpromoted
 from functional_dl.contract import Generator, Params
@@ -22,7 +21,6 @@ BITS = {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
 """For a number of so many bytes, an integer that holds its bits."""
 
 _ONE = torch.ones((), dtype=torch.float32, device="cpu")
-_sub_each: Any = torch._foreach_sub  # pyright: ignore  # as in PyTorch's own optimizers
 _CUBIC = math.sqrt(8 / math.pi)  # gelu's
 
 
@@ -395,146 +393,3 @@ def log_losses(y: Tensor, t: Tensor) -> Tensor:
     vectorized to the last element and widen half precision, and no other operation's do both.
     """
     return torch.binary_cross_entropy_with_logits(y, t, None, None, 0)  # 0: without reduction
-
-
-def minus_multiple(lr: float | Tensor, donate: bool) -> Callable[[Tensor, Tensor], Tensor]:
-    """(p, g) ↦ p − lr · g, rounded once like the add_(g, alpha=-lr) of PyTorch's SGD.
-
-    It is not written as add(p, g, alpha=-lr), since torch 2.13's compiler loses that alpha. If g is
-    donated, the result takes its memory: as `writer` says, which would take the step of a small
-    network 3 % more time.
-    """
-    if isinstance(lr, Tensor):
-        lr = computed_once(lr)
-        return lambda p, g: p.addcmul(g, lr, value=-1)
-    lr = float(lr)  # by which no integers can be scaled
-    if not _may_write(donate):
-        return lambda p, g: torch.sub(p, g, alpha=lr)
-
-    def into(p: Tensor, g: Tensor) -> Tensor:
-        if p.is_contiguous() and g.is_contiguous() and g.is_inference():
-            try:
-                return torch.sub(p, g, alpha=lr, out=g)
-            except RuntimeError:  # torch.vmap, before anything is written
-                pass
-        return torch.sub(p, g, alpha=lr)
-
-    return into
-
-
-def all_minus_multiple(
-    ps: list[Tensor], gs: list[Tensor], lr: float | Tensor, donate: bool
-) -> list[Tensor]:
-    """p − lr · g for each p and its g, as `minus_multiple`, by one operation; [] if it can't be.
-
-    With small leaves, an operation for each takes twice the time.
-    """
-    if len(ps) > 1 and not (donate or isinstance(lr, Tensor) or is_compiling()):
-        try:
-            return [*_sub_each(ps, gs, alpha=float(lr))]
-        except RuntimeError:  # torch.vmap
-            pass
-    return []
-
-
-def minus_ratio(size: float | Tensor, write: Writer) -> Callable[..., Tensor]:
-    """(p, a, b, home) ↦ p − size · a / b, which may take the memory of b, and home's on its way.
-
-    Like the addcdiv_(a, b, value=-size) of PyTorch's optimizers, the product is rounded before the
-    quotient is; half precision is computed in single precision and rounded once, at the end.
-    """
-    if not isinstance(size, Tensor):
-        return lambda p, a, b, home: write(b, torch.addcdiv, p, a, b, value=-size)
-    at = rounded(size)
-
-    def step(p: Tensor, a: Tensor, b: Tensor, home: Tensor) -> Tensor:
-        if p.element_size() == 2:
-            return step(*(t.float() for t in (p, a, b, home))).to(p.dtype)
-        return write(b, torch.addcdiv, p, write(home, torch.mul, a, at(p.dtype)), b, value=-1)
-
-    return step
-
-
-def rounded(number: Tensor) -> Callable[[torch.dtype], Tensor]:
-    """dtype ↦ the 0-d tensor, rounded once for tensors of that dtype.
-
-    PyTorch takes numbers in single precision where tensors are in half.
-    """
-    number = computed_once(number)
-    known: dict[torch.dtype, Tensor] = {}
-
-    def at(dtype: torch.dtype) -> Tensor:
-        if dtype not in known:
-            known[dtype] = number.to(torch.float32 if dtype.itemsize == 2 else dtype)
-        return known[dtype]
-
-    return at
-
-
-def computed_once(number: Tensor) -> Tensor:
-    """number, a 0-d tensor.
-
-    Compiled code would compute it anew for every few elements of what it is a factor of: all powers
-    of Adam's β, for example. What as_strided takes is written to memory first (as_strided in
-    torch/_inductor/lowering.py).
-    """
-    return number.as_strided((), ()) if is_dynamo_compiling() else number
-
-
-def constant(number: float) -> dict[torch.dtype, Tensor]:
-    """By dtype, a 0-d tensor that stands for number beside tensors of that dtype.
-
-    A sum or a product with it takes half the time that one with a Python number does.
-    """
-    with torch.inference_mode(False):
-        exact = torch.tensor(number, dtype=torch.float64, device="cpu")
-        single = exact.float()
-    return {
-        torch.float64: exact,
-        **dict.fromkeys((torch.float32, torch.bfloat16, torch.float16), single),
-    }
-
-
-ONE = constant(1.0)[torch.float64]
-_HALF = constant(0.5)[torch.float64]
-
-
-def quotient(number: float | Tensor, by: Tensor) -> Tensor:
-    """number / by, of 0-d tensors: of a Python number, PyTorch makes a product with 1 / by."""
-    return (number if isinstance(number, Tensor) else torch.full_like(by, number)) / by
-
-
-def square_root(number: Tensor) -> Tensor:
-    """√number of a 0-d tensor, rounded as Python's number ** 0.5, which isn't always sqrt's."""
-    return torch.pow(number, _HALF)
-
-
-Writer: TypeAlias = Callable[..., Tensor]
-"""(home, operation, x, …) ↦ operation(x, …), perhaps in the memory of home."""
-
-
-def _may_write(donate: bool) -> bool:
-    return donate and not is_compiling() and torch.is_inference_mode_enabled()
-
-
-def writer(donate: bool) -> Writer:
-    """What operations are called by where memory may be donated.
-
-    The result takes the memory of home unless x and home are laid out in different ways, or
-    autograd or torch.func may follow them, which they do out of inference mode, and with a home
-    from there. Whether they do follow them takes longer to find out than donation saves.
-    """
-    if not _may_write(donate):
-        return lambda home, operation, *args, **options: operation(*args, **options)
-
-    def write(
-        home: Tensor, operation: Callable[..., Tensor], x: Tensor, *args: Any, **options: Any
-    ) -> Tensor:
-        if x.is_contiguous() and home.is_contiguous() and home.is_inference():
-            try:
-                return operation(x, *args, **options, out=home)
-            except RuntimeError:  # torch.vmap, before anything is written
-                pass
-        return operation(x, *args, **options)
-
-    return write

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from functional_dl._numerics import Writer, constant, minus_ratio, quotient
 from functional_dl.optimizers._leaves import LeafRule, Rule, check_option, optimizer
+from functional_dl.optimizers._operations import Operations, constant, minus_ratio, quotient
 
 
 @optimizer
@@ -50,12 +51,13 @@ def adagrad(
 
     offset = constant(eps)
 
-    def begin(lr: float | Tensor, step: Tensor, write: Writer) -> LeafRule:
-        minus = minus_ratio(quotient(lr, 1 + (step - 1) * lr_decay) if lr_decay else lr, write)
+    def begin(lr: float | Tensor, step: float | Tensor) -> LeafRule:
+        size = quotient(lr, 1 + (step - 1) * lr_decay) if lr_decay else lr
 
-        def leaf(p: Tensor, g: Tensor, s: Tensor) -> tuple[Tensor, Tensor]:
-            s = write(s, torch.addcmul, s, g, g)
-            return minus(p, g, s.sqrt().add_(offset[s.dtype]), g), s
+        def leaf(do: Operations, p: Any, g: Any, s: Any) -> tuple[Any, Any]:
+            s = do(torch.addcmul, s, g, g, home=s)
+            by = do(Tensor.add_, do(torch.sqrt, s), offset[do.dtype])
+            return minus_ratio(do, p, size, g, by, home=g), s
 
         return leaf
 

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from functional_dl._numerics import (
-    ONE,
-    Writer,
+from functional_dl.optimizers._leaves import LeafRule, Rule, check_option, optimizer
+from functional_dl.optimizers._operations import (
+    Operations,
     constant,
+    less_power,
     minus_ratio,
     quotient,
     rounded,
     square_root,
 )
-from functional_dl.optimizers._leaves import LeafRule, Rule, check_option, optimizer
 
 
 @optimizer
@@ -63,15 +64,17 @@ def adam(
 
     b1, b2, offset = constant(beta1), constant(beta2), constant(eps)
 
-    def begin(lr: float | Tensor, step: Tensor, write: Writer) -> LeafRule:
-        root = rounded(square_root(ONE - b2[step.dtype] ** step))
-        minus = minus_ratio(quotient(lr, ONE - b1[step.dtype] ** step), write)
+    def begin(lr: float | Tensor, step: float | Tensor) -> LeafRule:
+        root = square_root(less_power(b2, step))
+        size = quotient(lr, less_power(b1, step))
 
-        def leaf(p: Tensor, g: Tensor, m: Tensor, v: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-            m = write(m, torch.lerp, m, g, 1 - beta1)
-            v = write(v, torch.mul, v, b2[v.dtype])
-            v = write(v, torch.addcmul, v, g, g, value=1 - beta2)
-            return minus(p, m, v.sqrt().div_(root(v.dtype)).add_(offset[v.dtype]), g), m, v
+        def leaf(do: Operations, p: Any, g: Any, m: Any, v: Any) -> tuple[Any, Any, Any]:
+            m = do(torch.lerp, m, g, 1 - beta1, home=m)
+            v = do(torch.mul, v, b2[do.dtype], home=v)
+            v = do(torch.addcmul, v, g, g, value=1 - beta2, home=v)
+            by = do(Tensor.div_, do(torch.sqrt, v), rounded(root, do.dtype))
+            by = do(Tensor.add_, by, offset[do.dtype])
+            return minus_ratio(do, p, size, m, by, home=g), m, v
 
         return leaf
 

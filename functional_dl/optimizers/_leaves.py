@@ -11,18 +11,29 @@ from typing import Any, NamedTuple, ParamSpec, TypeAlias
 
 import torch
 from torch import Tensor
-from torch.compiler import is_dynamo_compiling
+from torch.compiler import is_compiling, is_dynamo_compiling
 
 from functional_dl._errors import not_a, not_floating, not_keyed, not_like
-from functional_dl._numerics import ONE, Writer, rounded, writer
 from functional_dl._tree import tree_leaves, tree_map
 from functional_dl.contract import Call, Optimizer, Params, State
+from functional_dl.optimizers._operations import (
+    ONE,
+    OnEach,
+    OnOne,
+    Operations,
+    computed_once,
+    known,
+    rounded,
+)
 from functional_dl.state_dict import check_untied
 
 P = ParamSpec("P")
 
 LeafRule: TypeAlias = Callable[..., Any]
-"""(p, ∇p, …) ↦ the new p; or, of what is remembered for p too, a tuple of all that is new."""
+"""(do, p, ∇p, …) ↦ the new p, and what else is new of all that is remembered for p.
+
+`do` carries out the operations, on one leaf or on lists of leaves: see `OnOne` and `OnEach`.
+"""
 
 TreesUpdate: TypeAlias = Callable[[Params, Params, State], tuple[Params, State]]
 """(params, grads, trees) ↦ new params, and the new trees of a state."""
@@ -30,13 +41,16 @@ TreesUpdate: TypeAlias = Callable[[Params, Params, State], tuple[Params, State]]
 _LEAST_MAX = torch.finfo(torch.float16).max
 """What is finite in every dtype."""
 
+_SMALL = 1 << 14
+"""Up to so many elements, calling an operation takes longer than carrying it out."""
+
 
 class Rule(NamedTuple):
     """What a constructor of optimizers returns: what becomes of a leaf.
 
     Attributes:
-        begin: (lr, step, write) ↦ what becomes of each leaf in this step. If the state has it, step
-            is its number, from 1 on, a 0-d float64 tensor; write is what `writer` gives.
+        begin: (lr, step) ↦ what becomes of each leaf in this step. If the state has it, step is
+            its number, from 1 on: of the kind of lr, or a 0-d float64 tensor.
         state: The trees of the state, by name: what their leaves are full of at first.
         counts: Whether the state has the number of steps.
         weight_decay: λ: ∇p + λ p takes the place of ∇p; or, decoupled, (1 − lr λ) p that of p.
@@ -44,7 +58,7 @@ class Rule(NamedTuple):
         decays: Says of a leaf whether it decays; all do if it is None.
     """
 
-    begin: Callable[[float | Tensor, Any, Writer], LeafRule]
+    begin: Callable[[float | Tensor, Any], LeafRule]
     state: dict[str, float]
     counts: bool = False
     weight_decay: float = 0.0
@@ -115,37 +129,36 @@ class OptimizerCall(Call):
         keys = ["step", *rule.state] if rule.counts else [*rule.state]
         if not isinstance(state, dict) or state.keys() != {*keys}:
             raise not_keyed(name, "state", state, keys)
-        step = state.get("step")
+        step, number = state.get("step"), None
         if rule.counts:
             if not isinstance(step, Tensor) or step.dtype is not torch.float64 or step.dim():
                 raise not_like(name, "state['step']", step, torch.float64, ())
             step = step + ONE
-        leaf = rule.begin(lr, step, writer(donate))
-        if rule.weight_decay:
-            leaf = _decaying(leaf, lr, rule)
+            number = step if isinstance(lr, Tensor) else known(step)
+        if isinstance(lr, Tensor):
+            lr = computed_once(lr)
+        leaf = rule.begin(lr, number)
+        decaying = _decaying(leaf, lr, rule) if rule.weight_decay else leaf
 
         def update(params: Params, grads: Params, trees: State) -> tuple[Params, State]:
-            made = each_leaf(leaf, *leaves_alike(name, params, grads, lr, trees))
-            if not trees:
-                return tree_like(params, iter(made)), {}
-            new, *rest = [tree_like(params, (m[i] for m in made)) for i in range(len(trees) + 1)]
-            return new, dict(zip(trees, rest, strict=True))
+            leaves = leaves_alike(name, params, grads, lr, trees)
+            decay = [rule.decays(p) if rule.decays else True for p in leaves[0]]
+            made = _each_leaf(leaf, decaying, decay, donate, leaves)
+            new, *state = [tree_like(params, iter(column)) for column in made]
+            return new, dict(zip(trees, state, strict=True))
 
         return {"step": step} if rule.counts else {}, update
 
 
 def _decaying(leaf: LeafRule, lr: float | Tensor, rule: Rule) -> LeafRule:
     """The rule, for leaves that decay."""
-    decay, decays = rule.weight_decay, rule.decays
-    kept: Any = 1 - (lr.double() if isinstance(lr, Tensor) else lr) * decay
-    at = rounded(kept) if isinstance(kept, Tensor) else lambda _: kept
+    decay = rule.weight_decay
+    kept = 1 - (lr.double() if isinstance(lr, Tensor) else lr) * decay
 
-    def decaying(p: Tensor, g: Tensor, *state: Tensor) -> Any:
-        if decays and not decays(p):
-            return leaf(p, g, *state)
+    def decaying(do: Operations, p: Any, g: Any, *state: Any) -> Any:
         if rule.decoupled:
-            return leaf(p * at(p.dtype), g, *state)
-        return leaf(p, torch.sub(g, p, alpha=-decay), *state)
+            return leaf(do, do(torch.mul, p, rounded(kept, do.dtype)), g, *state)
+        return leaf(do, p, do(torch.sub, g, p, alpha=-decay), *state)
 
     return decaying
 
@@ -158,16 +171,17 @@ def leaves_alike(
     Raises what doesn't fit, in the name of the optimizer.
     """
     try:
-        ps, gs = [], []
-        _gather(params, grads, ps, gs)
-        remembered = [_gather(params, tree, [], []) for tree in state.values()] if state else []
+        trees = [grads, *state.values()] if state else [grads]
+        leaves: list[list[Tensor]] = [[] for _ in range(len(trees) + 1)]
+        _gather(params, trees, leaves)
+        ps = leaves[0]
         if state and any(p.is_complex() for p in ps):
             raise TypeError
         if not is_dynamo_compiling() and len({*map(id, ps)}) < len(ps):
             check_untied(name, params)
         if not isinstance(lr, Tensor) and lr > _LEAST_MAX:
             check_fits(name, lr, params)
-        return [ps, gs, *remembered]
+        return leaves
     except Exception:
         check_grads(name, params, grads, real=bool(state))
         for k, tree in (state or {}).items():
@@ -176,40 +190,73 @@ def leaves_alike(
         raise
 
 
-def _gather(params: Params, tree: Params, ps: list[Tensor], leaves: list[Tensor]) -> list[Tensor]:
-    """Adds those of params to ps, and those of tree to leaves, which it returns."""
-    if len(params) != len(tree):
-        raise ValueError
-    for k, p in params.items():
-        leaf = tree[k]
-        if isinstance(p, dict):
-            if p or leaf != {}:
-                _gather(p, leaf, ps, leaves)
-        elif (
-            p.shape != leaf.shape
-            or (dtype := p.dtype) is not leaf.dtype
-            or not (dtype.is_floating_point or dtype.is_complex)
-        ):
+def _gather(params: Params, trees: list[Params], leaves: list[list[Tensor]]) -> None:
+    """Adds the leaves of params to the first list, and those of each tree to the next one."""
+    for tree in trees:
+        if len(tree) != len(params):
             raise ValueError
-        else:
-            ps.append(p)
-            leaves.append(leaf)
-    return leaves
+    for k, p in params.items():
+        if isinstance(p, dict):
+            parts = [tree[k] for tree in trees]
+            if p or any(part != {} for part in parts):
+                _gather(p, parts, leaves)
+            continue
+        shape, dtype = p.shape, p.dtype
+        if not (dtype.is_floating_point or dtype.is_complex):
+            raise ValueError
+        leaves[0].append(p)
+        for tree, found in zip(trees, leaves[1:], strict=True):
+            leaf = tree[k]
+            if leaf.shape != shape or leaf.dtype is not dtype:
+                raise ValueError
+            found.append(leaf)
 
 
-def each_leaf(rule: LeafRule, *leaves: list[Tensor]) -> list[Any]:
-    """rule of the first of all these, of the second, and so on."""
-    return [(rule if of[0].dim() else _of_row(rule))(*of) for of in zip(*leaves, strict=True)]
+def _each_leaf(
+    leaf: LeafRule, decaying: LeafRule, decay: list[bool], donate: bool, leaves: list[list[Tensor]]
+) -> list[list[Tensor]]:
+    """What becomes of leaves, each by the rule for those that decay or for those that don't."""
+    alike: dict[Any, list[int]] = {}
+    for i, p in enumerate(leaves[0]):
+        small = p.numel() <= _SMALL and p.dtype.itemsize >= 4 and p.dim()
+        alike.setdefault((decay[i], p.dtype if small else i), []).append(i)
+    made = [column.copy() for column in leaves if column is not leaves[1]]  # gradients
+    for (decays, _), places in alike.items():
+        rule = decaying if decays else leaf
+        if len(alike) == 1:
+            return at_once(rule, *leaves) or one_by_one(rule, donate, *leaves)
+        those = [[of[i] for i in places] for of in leaves]
+        for column, new in zip(
+            made, at_once(rule, *those) or one_by_one(rule, donate, *those), strict=True
+        ):
+            for i, leaf_of in zip(places, new, strict=True):
+                column[i] = leaf_of
+    return made
+
+
+def at_once(rule: LeafRule, *leaves: list[Tensor]) -> list[list[Tensor]]:
+    """What becomes of leaves of one dtype, by operations on all of them; [] if that can't be."""
+    ps = leaves[0]
+    if len(ps) > 1 and not is_compiling():
+        try:
+            return [*rule(OnEach(ps[0].dtype), *leaves)]
+        except (KeyError, TypeError, RuntimeError):  # no operation on lists, or torch.vmap
+            pass
+    return []
+
+
+def one_by_one(rule: LeafRule, donate: bool, *leaves: list[Tensor]) -> list[list[Tensor]]:
+    """What becomes of leaves, of which each may be written on if they are donated."""
+    made = [
+        (rule if of[0].dim() else _of_row(rule))(OnOne(of[0].dtype, donate), *of)
+        for of in zip(*leaves, strict=True)
+    ]
+    return [[*column] for column in zip(*made, strict=True)] or [[] for _ in leaves[1:]]
 
 
 def _of_row(rule: LeafRule) -> LeafRule:
     """The rule for 0-d leaves, as rows of one: among 0-d operands, dtypes of numbers count."""
-
-    def of_row(*leaves: Tensor) -> Any:
-        made = rule(*(leaf[None] for leaf in leaves))
-        return made[0] if isinstance(made, Tensor) else [leaf[0] for leaf in made]
-
-    return of_row
+    return lambda do, *leaves: [new[0] for new in rule(do, *(leaf[None] for leaf in leaves))]
 
 
 def tree_like(params: Params, leaves: Iterator[Any]) -> Params:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from functional_dl._numerics import Writer, constant, minus_multiple
 from functional_dl.optimizers._leaves import LeafRule, Rule, check_option, optimizer
+from functional_dl.optimizers._operations import Operations, constant, minus_multiple
 
 
 @optimizer
@@ -50,23 +51,23 @@ def momentum(
         )
 
     if not mu:
-        return Rule(
-            lambda lr, step, write: minus_multiple(lr, donate=False),
-            {},
-            weight_decay=weight_decay,
-            decays=decays,
-        )
+
+        def plain(lr: float | Tensor, _: None) -> LeafRule:
+            return lambda do, p, g: (minus_multiple(do, p, lr, g),)
+
+        return Rule(plain, {}, weight_decay=weight_decay, decays=decays)
     factor = constant(mu)
 
-    def begin(lr: float | Tensor, step: Tensor | None, write: Writer) -> LeafRule:
-        minus = minus_multiple(lr, donate=False)
-
-        def leaf(p: Tensor, g: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
-            b = write(b, torch.mul, b, factor[b.dtype])
-            b = write(b, torch.sub, b, g, alpha=dampening - 1)
-            if step is not None:
-                b = b.where(step > 1, g)
-            return minus(p, torch.sub(g, b, alpha=-mu) if nesterov else b), b
+    def begin(lr: float | Tensor, step: float | Tensor | None) -> LeafRule:
+        def leaf(do: Operations, p: Any, g: Any, b: Any) -> tuple[Any, Any]:
+            b = do(torch.mul, b, factor[do.dtype], home=b)
+            b = do(torch.sub, b, g, alpha=dampening - 1, home=b)
+            if isinstance(step, Tensor):
+                b = do(torch.where, step > 1, b, g)
+            elif step == 1:
+                b = do(torch.clone, g)
+            along = do(torch.sub, g, b, alpha=-mu) if nesterov else b
+            return minus_multiple(do, p, lr, along), b
 
         return leaf
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from functional_dl._numerics import Writer, constant, minus_multiple, minus_ratio
 from functional_dl.optimizers._leaves import LeafRule, Rule, check_option, optimizer
+from functional_dl.optimizers._operations import Operations, constant, minus_multiple, minus_ratio
 
 
 @optimizer
@@ -55,23 +56,21 @@ def rmsprop(
 
     keep, offset, mu = constant(alpha), constant(eps), constant(momentum)
 
-    def begin(lr: float | Tensor, _: None, write: Writer) -> LeafRule:
-        minus, along = minus_ratio(lr, write), minus_multiple(lr, donate=False)
-
-        def leaf(p: Tensor, g: Tensor, v: Tensor, *others: Tensor) -> tuple[Tensor, ...]:
-            v = write(v, torch.mul, v, keep[v.dtype])
-            square = v = write(v, torch.addcmul, v, g, g, value=1 - alpha)
+    def begin(lr: float | Tensor, _: None) -> LeafRule:
+        def leaf(do: Operations, p: Any, g: Any, v: Any, *others: Any) -> tuple[Any, ...]:
+            v = do(torch.mul, v, keep[do.dtype], home=v)
+            square = v = do(torch.addcmul, v, g, g, value=1 - alpha, home=v)
             new = [v]
             if centered:
-                a = write(others[0], torch.lerp, others[0], g, 1 - alpha)
-                square = v.addcmul(a, a, value=-1)
+                a = do(torch.lerp, others[0], g, 1 - alpha, home=others[0])
+                square = do(torch.addcmul, v, a, a, value=-1)
                 new.append(a)
-            root = square.sqrt().add_(offset[v.dtype])
+            by = do(Tensor.add_, do(torch.sqrt, square), offset[do.dtype])
             if not momentum:
-                return minus(p, g, root, g), *new
-            b = write(others[-1], torch.mul, others[-1], mu[v.dtype])
-            b = write(b, torch.addcdiv, b, g, root)
-            return along(p, b), *new, b
+                return minus_ratio(do, p, lr, g, by, home=g), *new
+            b = do(torch.mul, others[-1], mu[do.dtype], home=others[-1])
+            b = do(torch.addcdiv, b, g, by, home=b)
+            return minus_multiple(do, p, lr, b), *new, b
 
         return leaf
 

@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from torch import Tensor
 
-from functional_dl._numerics import all_minus_multiple, minus_multiple
 from functional_dl.contract import Params
-from functional_dl.optimizers._leaves import check_lr, each_leaf, leaves_alike, tree_like
+from functional_dl.optimizers._leaves import (
+    at_once,
+    check_lr,
+    leaves_alike,
+    one_by_one,
+    tree_like,
+)
+from functional_dl.optimizers._operations import Operations, computed_once, minus_multiple
 
 
 def sgd(params: Params, grads: Params, lr: float | Tensor, *, donate: bool = False) -> Params:
@@ -43,5 +51,12 @@ def sgd(params: Params, grads: Params, lr: float | Tensor, *, donate: bool = Fal
     """
     check_lr("sgd", lr)
     ps, gs = leaves_alike("sgd", params, grads, lr)
-    new = all_minus_multiple(ps, gs, lr, donate) or each_leaf(minus_multiple(lr, donate), ps, gs)
+    if isinstance(lr, Tensor):
+        lr = computed_once(lr)
+
+    def leaf(do: Operations, p: Any, g: Any) -> tuple[Any]:
+        return (minus_multiple(do, p, lr, g, home=g),)
+
+    made = [] if donate or isinstance(lr, Tensor) else at_once(leaf, ps, gs)
+    (new,) = made or one_by_one(leaf, donate, ps, gs)
     return tree_like(params, iter(new))

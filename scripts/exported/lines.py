@@ -14,6 +14,7 @@ import functional_dl as fdl
 from exported.taken_apart import ACTIVATIONS, network, taken_apart
 from functional_dl import _numerics
 from functional_dl.export import export
+from functional_dl.optimizers._operations import minus_multiple
 from report.experiment import LEARNING_RATE, Points
 
 COMPUTED_BY: dict[Callable[..., Any], tuple[Callable[..., Any], ...]] = {
@@ -24,7 +25,7 @@ COMPUTED_BY: dict[Callable[..., Any], tuple[Callable[..., Any], ...]] = {
     fdl.leaky_relu: (inspect.unwrap(fdl.leaky_relu), _numerics.times_factor),
     fdl.gelu: (inspect.unwrap(fdl.gelu),),
     fdl.mse: (inspect.unwrap(fdl.mse),),
-    fdl.sgd: (_numerics.minus_multiple,),
+    fdl.sgd: (minus_multiple,),
 }
 """What is explained, by lines of these functions; what they don't compute, by its own last line."""
 

@@ -30,11 +30,14 @@ def other_defaults(dtype: torch.dtype) -> Generator[None]:
 @pytest.fixture
 def imported_under_other_defaults() -> Generator[None]:
     """What modules make when they are imported."""
-    numerics = sys.modules["functional_dl._numerics"]
+    names = "functional_dl._numerics", "functional_dl.optimizers._operations"
+    modules = [sys.modules[name] for name in names]
     with other_defaults(torch.float32):
-        importlib.reload(numerics)
+        for module in modules:
+            importlib.reload(module)
     yield
-    importlib.reload(numerics)
+    for module in modules:
+        importlib.reload(module)
 
 
 def drawn(name: str, dtype: torch.dtype) -> tuple[fdl.Layer, fdl.Params, Tensor, Tensor, Tensor]:

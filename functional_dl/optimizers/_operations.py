@@ -1,0 +1,177 @@
+"""What the rules of optimizers compute with, rounded as in PyTorch's.
+
+A rule is written once, in operations that `OnOne` carries out on one leaf, and `OnEach` on lists of
+leaves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeAlias
+
+import torch
+from torch import Tensor
+from torch.compiler import is_compiling, is_dynamo_compiling
+
+
+class OnOne:
+    """Carries out operations on a leaf.
+
+    The result of one that names a home takes its memory, if that is donated, unless x and home are
+    laid out in different ways, or autograd or torch.func may follow them, which they do out of
+    inference mode, and with a home from there. Whether they do follow them takes longer to find out
+    than donation saves.
+
+    Attributes:
+        dtype: That of the leaf.
+    """
+
+    def __init__(self, dtype: torch.dtype, donate: bool) -> None:
+        self.dtype = dtype
+        self._writes = donate and not is_compiling() and torch.is_inference_mode_enabled()
+
+    def __call__(
+        self, operation: Callable[..., Any], x: Any, *args: Any, home: Any = None, **options: Any
+    ) -> Any:
+        owned = home if self._writes else None
+        if (
+            owned is not None
+            and owned.is_inference()
+            and x.is_contiguous()
+            and owned.is_contiguous()
+        ):
+            try:
+                return operation(x, *args, **options, out=home)
+            except RuntimeError:  # torch.vmap, before anything is written
+                pass
+        return operation(x, *args, **options)
+
+
+class OnEach:
+    """Carries out operations on lists of leaves: on the first of all, on the second, and so on.
+
+    With small leaves, a call for each takes twice the time. No memory that is given is written on.
+
+    Attributes:
+        dtype: That of all leaves.
+    """
+
+    def __init__(self, dtype: torch.dtype) -> None:
+        self.dtype = dtype
+
+    def __call__(
+        self, operation: Callable[..., Any], *args: Any, home: Any = None, **options: Any
+    ) -> Any:
+        return [*_FOR_EACH[operation](*args, **options)]
+
+
+Operations: TypeAlias = OnOne | OnEach
+
+_of_torch: Any = torch  # whose optimizers use these operations too, under names that are private
+_FOR_EACH: dict[Any, Callable[..., Any]] = {
+    torch.addcdiv: _of_torch._foreach_addcdiv,
+    torch.addcmul: _of_torch._foreach_addcmul,
+    torch.clone: lambda xs: map(torch.clone, xs),
+    torch.lerp: _of_torch._foreach_lerp,
+    torch.mul: _of_torch._foreach_mul,
+    torch.sqrt: _of_torch._foreach_sqrt,
+    torch.sub: _of_torch._foreach_sub,
+    Tensor.add_: lambda xs, a: _of_torch._foreach_add_(xs, [a] * len(xs)),  # quicker than by a
+    Tensor.div_: _of_torch._foreach_div_,
+}
+
+
+def minus_multiple(do: Operations, p: Any, lr: float | Tensor, g: Any, home: Any = None) -> Any:
+    """p − lr · g, rounded once like the add_(g, alpha=-lr) of PyTorch's SGD.
+
+    It is not written as add(p, g, alpha=-lr), since torch 2.13's compiler loses that alpha.
+    """
+    if isinstance(lr, Tensor):
+        return do(torch.addcmul, p, g, lr, value=-1)
+    return do(torch.sub, p, g, alpha=float(lr), home=home)  # by a float, no integers are scaled
+
+
+def minus_ratio(do: Operations, p: Any, size: float | Tensor, a: Any, b: Any, home: Any) -> Any:
+    """p − size · a / b, which may take the memory of b, and home's on its way.
+
+    Like the addcdiv_(a, b, value=-size) of PyTorch's optimizers, the product is rounded before the
+    quotient is; half precision is computed in single precision and rounded once, at the end.
+    """
+    if do.dtype.itemsize == 2:
+        single = OnOne(torch.float32, donate=False)
+        return minus_ratio(single, p.float(), size, a.float(), b.float(), home).to(p.dtype)
+    if not isinstance(size, Tensor):
+        return do(torch.addcdiv, p, a, b, value=-size, home=b)
+    a = do(torch.mul, a, rounded(size, do.dtype), home=home)
+    return do(torch.addcdiv, p, a, b, value=-1, home=b)
+
+
+def rounded(number: float | Tensor, dtype: torch.dtype) -> Tensor:
+    """The number as a 0-d tensor, rounded once for tensors of this dtype.
+
+    PyTorch takes numbers in single precision where tensors are in half.
+    """
+    single = torch.float32 if dtype.itemsize == 2 else dtype
+    if isinstance(number, Tensor):
+        return computed_once(number).to(single)
+    return torch.full((), number, dtype=single, device="cpu")
+
+
+def constant(number: float) -> dict[torch.dtype, Tensor]:
+    """By dtype, the number as `rounded` gives it.
+
+    A sum or a product with it takes half the time that one with a Python number does.
+    """
+    with torch.inference_mode(False):
+        exact = torch.tensor(number, dtype=torch.float64, device="cpu")
+        single = exact.float()
+    return {
+        torch.float64: exact,
+        **dict.fromkeys((torch.float32, torch.bfloat16, torch.float16), single),
+    }
+
+
+ONE = constant(1.0)[torch.float64]
+_HALF = constant(0.5)[torch.float64]
+
+
+def known(number: Tensor) -> float | Tensor:
+    """The value of a 0-d tensor; the tensor itself where that isn't to be looked at.
+
+    That is in `torch.vmap`, and where something is traced or compiled. An operation on a tensor of
+    one number takes as long as one on a small leaf.
+    """
+    if type(number) is Tensor and not is_compiling():
+        try:
+            return number.item()
+        except RuntimeError:  # torch.vmap
+            pass
+    return number
+
+
+def computed_once(number: Tensor) -> Tensor:
+    """number, a 0-d tensor.
+
+    Compiled code would compute it anew for every few elements of what it is a factor of: all powers
+    of Adam's β, for example. What as_strided takes is written to memory first (as_strided in
+    torch/_inductor/lowering.py).
+    """
+    return number.as_strided((), ()) if is_dynamo_compiling() else number
+
+
+def less_power(base: dict[torch.dtype, Tensor], exponent: float | Tensor) -> Any:
+    """1 − bᵗ, of a constant b."""
+    exact = base[torch.float64]
+    return ONE - exact**exponent if isinstance(exponent, Tensor) else 1 - exact.item() ** exponent
+
+
+def quotient(number: float | Tensor, by: float | Tensor) -> Any:
+    """number / by: of a Python number by a tensor, PyTorch makes a product with 1 / by."""
+    if isinstance(by, Tensor) and not isinstance(number, Tensor):
+        number = torch.full_like(by, number)
+    return number / by
+
+
+def square_root(number: float | Tensor) -> Any:
+    """√number, rounded as Python's number ** 0.5, which isn't always sqrt's."""
+    return torch.pow(number, _HALF) if isinstance(number, Tensor) else number**0.5
