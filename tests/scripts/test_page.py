@@ -232,7 +232,7 @@ def test_lines_are_those_of_the_source(page: dict[str, Any]) -> None:
         ("gelu", "value", "return x * phi, (kept,)"),
         ("mse", "value", "return reduce(error * error), pullback"),
         ("mse", "input", "return times_number(error, 2 / count(error))"),
-        ("sgd", "value", "return lambda p, g: p.addcmul(g, lr, value=-1)"),
+        ("sgd", "value", "return do(torch.addcmul, p, g, lr, value=-1)"),
     ],
 )
 def test_lines_compute_what_they_are_said_to(
