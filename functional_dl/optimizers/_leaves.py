@@ -171,17 +171,16 @@ def leaves_alike(
     Raises what doesn't fit, in the name of the optimizer.
     """
     try:
-        trees = [grads, *state.values()] if state else [grads]
-        leaves: list[list[Tensor]] = [[] for _ in range(len(trees) + 1)]
-        _gather(params, trees, leaves)
-        ps = leaves[0]
+        ps, gs = [], []
+        _gather(params, grads, ps, gs)
+        remembered = [_gather(params, tree, [], []) for tree in state.values()] if state else []
         if state and any(p.is_complex() for p in ps):
             raise TypeError
         if not is_dynamo_compiling() and len({*map(id, ps)}) < len(ps):
             check_untied(name, params)
         if not isinstance(lr, Tensor) and lr > _LEAST_MAX:
             check_fits(name, lr, params)
-        return leaves
+        return [ps, gs, *remembered]
     except Exception:
         check_grads(name, params, grads, real=bool(state))
         for k, tree in (state or {}).items():
@@ -190,26 +189,25 @@ def leaves_alike(
         raise
 
 
-def _gather(params: Params, trees: list[Params], leaves: list[list[Tensor]]) -> None:
-    """Adds the leaves of params to the first list, and those of each tree to the next one."""
-    for tree in trees:
-        if len(tree) != len(params):
-            raise ValueError
+def _gather(params: Params, tree: Params, ps: list[Tensor], leaves: list[Tensor]) -> list[Tensor]:
+    """Adds those of params to ps, and those of tree to leaves, which it returns."""
+    if len(params) != len(tree):
+        raise ValueError
     for k, p in params.items():
+        leaf = tree[k]
         if isinstance(p, dict):
-            parts = [tree[k] for tree in trees]
-            if p or any(part != {} for part in parts):
-                _gather(p, parts, leaves)
-            continue
-        shape, dtype = p.shape, p.dtype
-        if not (dtype.is_floating_point or dtype.is_complex):
+            if p or leaf != {}:
+                _gather(p, leaf, ps, leaves)
+        elif (
+            p.shape != leaf.shape
+            or (dtype := p.dtype) is not leaf.dtype
+            or not (dtype.is_floating_point or dtype.is_complex)
+        ):
             raise ValueError
-        leaves[0].append(p)
-        for tree, found in zip(trees, leaves[1:], strict=True):
-            leaf = tree[k]
-            if leaf.shape != shape or leaf.dtype is not dtype:
-                raise ValueError
-            found.append(leaf)
+        else:
+            ps.append(p)
+            leaves.append(leaf)
+    return leaves
 
 
 def _each_leaf(
@@ -220,21 +218,20 @@ def _each_leaf(
     for i, p in enumerate(leaves[0]):
         small = p.numel() <= _SMALL and p.dtype.itemsize >= 4 and p.dim()
         alike.setdefault((decay[i], p.dtype if small else i), []).append(i)
-    made = [column.copy() for column in leaves if column is not leaves[1]]  # gradients
+    made = [[*of] for of in (leaves[0], *leaves[2:])]  # places for what is new
     for (decays, _), places in alike.items():
         rule = decaying if decays else leaf
+        those = [[of[i] for i in places] for of in leaves] if len(alike) > 1 else leaves
+        new = _at_once(rule, *those) or one_by_one(rule, donate, *those)
         if len(alike) == 1:
-            return at_once(rule, *leaves) or one_by_one(rule, donate, *leaves)
-        those = [[of[i] for i in places] for of in leaves]
-        for column, new in zip(
-            made, at_once(rule, *those) or one_by_one(rule, donate, *those), strict=True
-        ):
-            for i, leaf_of in zip(places, new, strict=True):
-                column[i] = leaf_of
+            return new
+        for column, part in zip(made, new, strict=True):
+            for i, t in zip(places, part, strict=True):
+                column[i] = t
     return made
 
 
-def at_once(rule: LeafRule, *leaves: list[Tensor]) -> list[list[Tensor]]:
+def _at_once(rule: LeafRule, *leaves: list[Tensor]) -> list[list[Tensor]]:
     """What becomes of leaves of one dtype, by operations on all of them; [] if that can't be."""
     ps = leaves[0]
     if len(ps) > 1 and not is_compiling():

@@ -5,16 +5,21 @@ from __future__ import annotations
 from typing import Any
 
 from torch import Tensor
+from torch.compiler import is_compiling
 
 from functional_dl.contract import Params
 from functional_dl.optimizers._leaves import (
-    at_once,
     check_lr,
     leaves_alike,
     one_by_one,
     tree_like,
 )
-from functional_dl.optimizers._operations import Operations, computed_once, minus_multiple
+from functional_dl.optimizers._operations import (
+    Operations,
+    all_minus_multiple,
+    computed_once,
+    minus_multiple,
+)
 
 
 def sgd(params: Params, grads: Params, lr: float | Tensor, *, donate: bool = False) -> Params:
@@ -53,10 +58,14 @@ def sgd(params: Params, grads: Params, lr: float | Tensor, *, donate: bool = Fal
     ps, gs = leaves_alike("sgd", params, grads, lr)
     if isinstance(lr, Tensor):
         lr = computed_once(lr)
+    elif len(ps) > 1 and not donate and not is_compiling():
+        try:
+            return tree_like(params, iter(all_minus_multiple(ps, float(lr), gs)))
+        except RuntimeError:  # torch.vmap
+            pass
 
     def leaf(do: Operations, p: Any, g: Any) -> tuple[Any]:
         return (minus_multiple(do, p, lr, g, home=g),)
 
-    made = [] if donate or isinstance(lr, Tensor) else at_once(leaf, ps, gs)
-    (new,) = made or one_by_one(leaf, donate, ps, gs)
+    (new,) = one_by_one(leaf, donate, ps, gs)
     return tree_like(params, iter(new))
