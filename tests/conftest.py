@@ -47,7 +47,7 @@ def pytest_configure(config: pytest.Config) -> None:
     """Registers the reasons not to run with annotations checked."""
     more = {
         "checked": "needs annotations checked",
-        "slow": "takes seconds, in compilers, processes or a whole training: left to CI",
+        "slow": "takes seconds, in processes or a whole training: left to CI, as what builds is",
     }
     for name, reason in {**UNCHECKED, **more}.items():
         config.addinivalue_line("markers", f"{name}: {reason}")
@@ -56,12 +56,12 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leaves out what can't be run with annotations checked, or without; the longest go first.
 
-    The slow ones run in CI, or where -k chooses.
+    What is slow, compiles or exports runs in CI, or where -k chooses.
     """
     checked = config.getoption("--jaxtyping-packages", None)
     unfit = [*UNCHECKED] if checked else ["checked"]
     if "CI" not in os.environ and not config.option.keyword:
-        unfit.append("slow")
+        unfit += ["slow", "builds"]
     left_out = [item for item in items if any(map(item.get_closest_marker, unfit))]
     config.hook.pytest_deselected(items=left_out)
     items[:] = [item for item in items if item not in left_out]

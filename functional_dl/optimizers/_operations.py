@@ -92,7 +92,7 @@ def minus_multiple(do: Operations, p: Any, lr: float | Tensor, g: Any, home: Any
 
 
 def all_minus_multiple(ps: list[Tensor], lr: float, gs: list[Tensor]) -> list[Tensor]:
-    """p − lr · g for each, as `minus_multiple` by `OnEach`, with which a small step takes 3 % more."""
+    """p − lr · g for each, as `minus_multiple` by `OnEach`, which takes a small step 3 % more."""
     return _of_torch._foreach_sub(ps, gs, alpha=lr)
 
 

@@ -33,6 +33,13 @@ def test_equals_pytorchs_in_every_bit(rng: Random) -> None:
     assert same_trees(grads, before)
 
 
+def test_a_length_counts_for_a_millionth_more_than_it_is() -> None:
+    grads = {"weight": torch.tensor([3.0, 4.0], dtype=torch.float64) * 1e-6}
+    clipped, norm = fdl.clip_norm(grads, 3e-6)  # a factor of 3 / (5 + 1)
+    assert torch.allclose(norm, grads["weight"].new_tensor(5e-6), rtol=1e-12)
+    assert torch.allclose(clipped["weight"], grads["weight"] / 2, rtol=1e-12)
+
+
 def test_each_member_of_an_ensemble_has_its_own_norm() -> None:
     members = [{"a": torch.randn(3) * k, "b": torch.randn(2, 2)} for k in (1, 10)]
     together = torch.vmap(lambda grads: fdl.clip_norm(grads, 2.0))(fdl.stack(members))

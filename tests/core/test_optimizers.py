@@ -117,6 +117,49 @@ def test_only_leaves_that_decay_do(make: Callable[..., fdl.Optimizer]) -> None:
     assert torch.equal(new["b"], ones(2))
 
 
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_a_rate_that_is_a_tensor_takes_the_same_steps_as_a_number(name: str) -> None:
+    optimizer, params = OPTIMIZERS[name], draw()
+    numbers = tensors = params, optimizer.init(params)
+    for _ in range(3):
+        grads = draw()
+        numbers = optimizer.update(numbers[0], grads, numbers[1], 0.25)
+        rate = torch.tensor(0.25, dtype=torch.float64)
+        tensors = optimizer.update(tensors[0], grads, tensors[1], rate)
+        assert same_trees(numbers, tensors)
+
+
+@pytest.mark.parametrize("name", [*OPTIMIZERS, "sgd"])
+@pytest.mark.parametrize("dtypes", [(torch.float32,), (torch.float64, torch.float32, torch.half)])
+def test_leaves_that_are_updated_together_become_what_each_would_alone(
+    name: str, dtypes: Sequence[torch.dtype]
+) -> None:
+    shapes = [(3, 2), (), (2, 3), (5,), (200, 100), (0,), (), (150, 150)]
+    params, grads = (
+        {
+            str(i): torch.randn(shape, dtype=dtypes[i % len(dtypes)])
+            for i, shape in enumerate(shapes)
+        }
+        for _ in range(2)
+    )
+
+    def stepped(params: fdl.Params, grads: fdl.Params) -> fdl.Params:
+        if name == "sgd":
+            return fdl.sgd(params, grads, 0.1)
+        state = OPTIMIZERS[name].init(params)
+        return OPTIMIZERS[name].update(params, grads, state, 0.1)[0]
+
+    alone = {k: stepped({k: p}, {k: grads[k]})[k] for k, p in params.items()}
+    assert same_trees(stepped(params, grads), alone)
+
+
+def test_decays_is_asked_of_each_leaf_of_params() -> None:
+    params, asked = draw(), []
+    optimizer = fdl.adam(weight_decay=0.1, decays=lambda p: not asked.append(p))
+    optimizer.update(params, draw(), optimizer.init(params), 0.1)
+    assert all(a is b for a, b in zip(asked, fdl.tree_leaves(params), strict=True))
+
+
 @pytest.mark.parametrize("make", [pickle.dumps, copy.deepcopy])
 def test_an_optimizer_is_pickled_and_printed_as_its_call(make: Callable[[Any], Any]) -> None:
     optimizer = fdl.adam(0.8, decoupled=True)

@@ -115,12 +115,14 @@ def test_a_file_holds_a_model_and_its_params(
     model.apply(params, torch.rand(5, 2))
 
 
+@pytest.mark.slow
 def test_a_process_that_is_spawned_takes_a_model() -> None:
     with multiprocessing.get_context("spawn").Pool(1) as pool:
         ours = pool.apply(trained, (MODEL, fdl.mse()))
     assert same_trees(ours, trained(MODEL, fdl.mse()))
 
 
+@pytest.mark.slow
 def test_joblibs_workers_take_a_model() -> None:
     with get_reusable_executor(max_workers=1) as executor:
         ours = executor.submit(trained, MODEL, fdl.mse()).result()

@@ -33,6 +33,7 @@ def run(page: str, *shorter: tuple[str, str]) -> dict[str, Any]:
     return names
 
 
+@pytest.mark.slow
 def test_a_network_learns_digits_and_goes_on_to_the_same_bits(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture
 ) -> None:

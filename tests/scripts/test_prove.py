@@ -34,6 +34,7 @@ def test_prove_prints_four_tables_says_that_all_holds_and_writes_them(
     assert report["machine"]["date"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("broken", ["parity", "checker", "training", "GPT"])
 def test_prove_has_status_1_when_anything_falls_short(
     broken: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -59,6 +59,7 @@ def test_losses_and_norms_are_those_of_each_samples_gradient() -> None:
         torch.testing.assert_close(norm, torch.cat([g.flatten() for g in grads]).norm())
 
 
+@pytest.mark.slow
 def test_an_ensemble_is_unsure_where_it_is_wrong() -> None:
     training, (points, targets) = recipe.disk(1000), recipe.disk(1000)
     params = ensemble.train(torch.full((8,), 0.1), *training, epochs=100)
@@ -88,6 +89,7 @@ def descent() -> Descent:
     return points, targets, sharpness.descend(0.3, points, targets, steps=1000)
 
 
+@pytest.mark.slow
 @JVP
 def test_sharpness_is_the_top_eigenvalue_of_the_full_hessian(descent: Descent) -> None:
     points, targets, path = descent
@@ -122,6 +124,7 @@ def test_a_residual_block_keeps_the_contract_and_a_wrong_one_is_caught() -> None
         fdl.check_vjp(forgets, params, x)
 
 
+@pytest.mark.slow
 def test_depth_and_nothing_else_keeps_a_plain_network_from_learning() -> None:
     block = residual.residual(residual.plain)
     around, gradient = residual.train(block, blocks=30, lr=0.03, epochs=15)
@@ -147,6 +150,7 @@ def test_feedback_alignment_turns_to_the_gradient_and_learns() -> None:
     assert errors[-1] < 0.2 < without[-1]
 
 
+@pytest.mark.slow
 def test_value_and_update_takes_less_than_the_gradients_for_the_same_training(
     tmp_path: Path,
 ) -> None:

@@ -1,0 +1,1 @@
+"""What mutants runs: changed code, and the tests against each change."""
