@@ -20,7 +20,7 @@ import pytest
 from filelock import FileLock
 
 register = partial(hypothesis.settings.register_profile, deadline=None)
-register("local", max_examples=15)
+register("local", max_examples=10)
 register("ci", max_examples=15, derandomize=True)
 register("checked", max_examples=3, derandomize=True)
 register(  # what fails is enough, it needn't be small
