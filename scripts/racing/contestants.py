@@ -28,9 +28,13 @@ Train: TypeAlias = Callable[[int], Tensor]
 COMPILED: dict[str, Any] = {
     "fullgraph": True,
     "dynamic": False,
-    "options": {"cpp_wrapper": True, "cpp.use_decompose_tanh": True},
+    "options": {
+        "cpp_wrapper": True,
+        "cpp.use_decompose_tanh": True,
+        "guard_filter_fn": torch.compiler.keep_tensor_guards_unsafe,
+    },
 }
-"""The recipe of `functional_dl.stacked`, with its option for tanh."""
+"""The recipe of `functional_dl.stacked`, with its options."""
 
 
 def stepwise(step_of: Callable[[Network], Step]) -> Callable[[Network, Batches], Train]:
