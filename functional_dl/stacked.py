@@ -19,10 +19,7 @@ And a whole epoch, or all of them, is one call that `torch.compile` makes fast:
     with torch.inference_mode():
         params, losses = epoch(params, (inputs, targets))   # (batches, N, A) and (batches, N, B)
 
-For networks with tanh, the option "cpp.use_decompose_tanh": True makes it faster still. What is
-compiled looks at each call at all that it is made of. Where nothing changes but the values of
-tensors, "guard_filter_fn": torch.compiler.keep_tensor_guards_unsafe spares it most of that, which
-takes a small step longer than its arithmetic: another number, layer or mode then goes unseen.
+For networks with tanh, the option "cpp.use_decompose_tanh": True makes it faster still.
 """
 
 from collections.abc import Callable, Iterable, Sequence

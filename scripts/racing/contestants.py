@@ -28,13 +28,9 @@ Train: TypeAlias = Callable[[int], Tensor]
 COMPILED: dict[str, Any] = {
     "fullgraph": True,
     "dynamic": False,
-    "options": {
-        "cpp_wrapper": True,
-        "cpp.use_decompose_tanh": True,
-        "guard_filter_fn": torch.compiler.keep_tensor_guards_unsafe,
-    },
+    "options": {"cpp_wrapper": True, "cpp.use_decompose_tanh": True},
 }
-"""The recipe of `functional_dl.stacked`, with its options."""
+"""The recipe of `functional_dl.stacked`, with its option for tanh."""
 
 
 def stepwise(step_of: Callable[[Network], Step]) -> Callable[[Network, Batches], Train]:

@@ -407,8 +407,7 @@ def test_what_is_compiled_is_as_large_for_many_xs_as_for_two() -> None:
 def test_compiled_as_the_docstring_says_it_trains_alike() -> None:
     torch.manual_seed(0)
     step, xs = training(), batches(5, 20)
-    filtered = torch.compiler.keep_tensor_guards_unsafe
-    epoch = compiled(step, options={"cpp_wrapper": True, "guard_filter_fn": filtered})
+    epoch = compiled(step, options={"cpp_wrapper": True})
     with torch.inference_mode():
         params = theirs = NETWORK.init()  # here, or the second call compiles once more
         for _ in range(30):
