@@ -5,6 +5,7 @@ A turn trains on all batches, and returns the losses of all steps.
 
 from collections.abc import Callable
 from functools import partial
+from types import FunctionType
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -61,7 +62,16 @@ def eager(step: Step, *_: Any) -> Step:
 
 
 def compiled(step: Step, *_: Any) -> Step:
-    """By the recipe of `functional_dl.stacked`."""
+    """By the recipe of `functional_dl.stacked`.
+
+    The step gets code of its own: torch keeps what it compiles by code, and a contestant would have
+    to look through what is compiled for others each time.
+    """
+    if isinstance(step, FunctionType):
+        code = step.__code__.replace()
+        step = FunctionType(
+            code, step.__globals__, step.__name__, step.__defaults__, step.__closure__
+        )
     return torch.compile(step, **COMPILED)
 
 
