@@ -1,4 +1,4 @@
-"""All leaves in one, for networks so small that each operation takes longer than its numbers do."""
+"""All leaves in one, for steps in which each operation takes longer than its numbers do."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ from functional_dl.optimizers._leaves import (
 def flat(optimizer: Optimizer) -> Optimizer:
     """The optimizer of all leaves as one vector.
 
-    Every bit is the same. It takes less time for small networks, above all in a traced step;
-    for large ones it takes more, since all that params and gradients hold is copied.
+    Every bit is the same. It takes less time for small networks in a traced or compiled step; for
+    large ones it takes more, since all that params and gradients hold is copied.
 
     Args:
         optimizer: Goes by elements, as all here do, and treats all leaves alike.
