@@ -206,11 +206,11 @@ class _LayerCall(Call):
         for k, f in self.layers.items():
             call = call_of(f)
             self.shapes[k] = call.shapes if isinstance(call, _LayerCall) else None
-        parts = self.layers.values()
-        self.floating = (not maths.below,)
+        self.floating, self.draws = (not maths.below,), takes_generator(maths.vjp)
         if maths.layers is not None:
+            parts = self.layers.values()
             self.floating = _floating(next(iter(parts), None))
-        self.draws = takes_generator(maths.vjp) and (not parts or any(f.draws for f in parts))
+            self.draws = self.draws and any(f.draws for f in parts)
 
     def made(self) -> Layer:
         return Layer(self.init, self.apply, self.vjp)

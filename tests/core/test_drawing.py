@@ -147,6 +147,7 @@ def test_a_scan_goes_on_drawing() -> None:
     ("what", "message"),
     [
         (lambda g: fdl.tanh().vjp({}, X, g), "tanh: expected no generator, since nothing draws"),
+        (lambda g: fdl.sequential().vjp({}, X, g), "sequential: expected no generator, since"),
         (
             lambda g: fdl.value_and_grad(fdl.tanh(), fdl.mse())({}, X, X, g),
             "value_and_grad: expected no generator, since no layer draws",

@@ -164,6 +164,53 @@ def test_what_does_not_fit_is_said_and_nothing_is_changed() -> None:
         fdl.value_and_update(f, fdl.mse(), flat)(params, X, T, flat.init(params), 0.1)
 
 
+def trusting(params: fdl.Params, grads: fdl.Params, state: Any, lr: Any, **_: Any) -> Any:
+    """Somebody's own update, which checks nothing, and counts its steps."""
+    return fdl.tree_map(torch.clone, params), state | {"step": state["step"] + 1}
+
+
+@pytest.mark.refuses
+def test_what_an_optimizer_of_ones_own_lets_pass_is_said_here() -> None:
+    step = fdl.value_and_update(MODELS["nested"], fdl.mse(), ADAM._replace(update=trusting))
+    params = MODELS["nested"].init()
+    wanted = r"expected state\['step'\] to be a tree like params, or a 0-d tensor, got"
+    for state in ({"step": torch.ones(1)}, {"step": 1}):
+        with pytest.raises(TypeError, match=f"^value_and_update: {wanted} "):
+            step(params, X, T, state, 0.1)
+    square = fdl.sequential(fdl.linear(2, 2), fdl.linear(2, 2))
+    once = square.init()["0"]
+    step = fdl.value_and_update(square, fdl.mse(), ADAM._replace(update=trusting))
+    with pytest.raises(ValueError, match=r"^value_and_update: expected tensors of their own"):
+        step({"0": once, "1": once}, T, T, {"step": torch.zeros(())}, 0.1)
+
+
+def test_an_optimizer_of_ones_own_counts_where_no_layer_has_params() -> None:
+    f = fdl.sequential(fdl.relu(), fdl.tanh())
+    step = fdl.value_and_update(f, fdl.mse(), ADAM._replace(update=trusting))
+    _, params, state = step(f.init(), X, X, {"step": torch.zeros(()), "more": f.init()}, 0.1)
+    assert (params, state["step"].item(), state["more"]) == (f.init(), 1, f.init())
+
+
+@pytest.mark.refuses
+def test_a_generator_for_what_draws_nothing_is_refused() -> None:
+    params = MODELS["nested"].init()
+    step = fdl.value_and_update(MODELS["nested"], fdl.mse(), ADAM)
+    with pytest.raises(TypeError, match="^value_and_update: expected no generator, since no"):
+        step(params, X, T, ADAM.init(params), 0.1, torch.Generator())
+
+
+def test_a_large_layers_state_is_changed_only_if_it_is_donated() -> None:
+    f, x = fdl.linear(200, 200), torch.ones(2, 200)
+    with torch.inference_mode():
+        params = f.init()
+        for optimizer in (ADAM, OPTIMIZERS["momentum"]):
+            state = optimizer.init(params)
+            before = fdl.tree_map(torch.clone, [params, state])
+            fdl.value_and_update(f, fdl.mse(), optimizer)(params, x, x, state, 0.1)
+            optimizer.update(params, params, state, 0.1)
+            assert same_trees([params, state], before)
+
+
 @pytest.mark.builds
 def test_compiled() -> None:
     torch.compiler.reset()
