@@ -58,6 +58,25 @@ def test_equals_pytorchs_in_every_bit_and_is_resumed_so(name: str, options: dict
     assert not any(g.any() for g in grads)
 
 
+def test_what_is_loaded_has_memory_the_dtypes_and_a_rate_of_its_own() -> None:
+    for lr, given in ((0.1, 0.5), (torch.tensor(0.1), torch.tensor(0.5))):
+        first, second = (compat.Adam(some(), some(), lr=rate) for rate in (lr, given))
+        first.step()
+        kept = {k: t.float() if t.dim() else t for k, t in first.state_dict().items()}
+        before = {k: t.clone() for k, t in kept.items()}
+        second.load_state_dict(kept)
+        second.step()
+        kept["lr"].zero_()
+        assert all(same_bits(kept[k], before[k]) for k in kept.keys() - {"lr"})
+        assert type(second.lr) is type(lr)
+        assert float(second.lr) == float(lr)
+        dtypes = [{k: t.dtype for k, t in o.state_dict().items()} for o in (first, second)]
+        assert dtypes[0] == dtypes[1]
+        doubled = {k: t.double() for k, t in before.items()}
+        second.load_state_dict(doubled)
+        assert {k: t.dtype for k, t in second.state_dict().items()} == dtypes[0]
+
+
 def test_a_state_dict_has_the_names_of_the_core_and_of_parameters_numbers() -> None:
     optimizer = compat.Adam(some(), some(), lr=0.25)
     state = optimizer.state_dict()

@@ -482,7 +482,7 @@ def test_cosine_goes_up_in_a_line_and_down_to_the_end() -> None:
     assert fdl.cosine(0.3, steps=5)(0) == 0.3
 
 
-@pytest.mark.parametrize("warmup", [0, 3])
+@pytest.mark.parametrize("warmup", [0, 1, 3])
 def test_cosine_gives_for_a_tensor_what_it_gives_for_a_number(warmup: int) -> None:
     rate = fdl.cosine(0.3, steps=10, warmup=warmup, end=0.01)
     for t in range(12):
@@ -490,6 +490,7 @@ def test_cosine_gives_for_a_tensor_what_it_gives_for_a_number(warmup: int) -> No
             ours = rate(step)
             assert isinstance(ours, Tensor)
             assert ours.dim() == 0
+            assert ours.dtype == (step.dtype if step.is_floating_point() else torch.float32)
             assert ours.item() == pytest.approx(rate(t), abs=1e-7)  # half a unit of single
     assert torch.vmap(rate)(torch.arange(12)).tolist() == pytest.approx([*map(rate, range(12))])
 
