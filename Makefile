@@ -67,7 +67,7 @@ check: .venv/check.ready playground/node_modules/ready  ## check format, lint an
 	@$(BIN)/pyright
 	@cd playground && npm run --silent check
 
-mutants: .venv/mutants.ready  ## change the code in every small way, and list what no test notices (ARGS="functional_dl.trace.*")
+mutants: .venv/test.ready  ## change the code in every small way, and list what no test notices (ARGS="functional_dl.trace.*")
 	@CI=true OMP_NUM_THREADS=1 OMP_WAIT_POLICY=passive $(BIN)/python scripts/mutants.py $(ARGS)
 
 .venv/%.ready: pyproject.toml constraints.txt | .venv/ready

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import wraps
 from numbers import Real
 from typing import Any, NamedTuple, ParamSpec, TypeAlias
@@ -212,7 +212,7 @@ def _gather(params: Params, tree: Params, ps: list[Tensor], leaves: list[Tensor]
 
 def _each_leaf(
     leaf: LeafRule, decaying: LeafRule, decay: list[bool], donate: bool, leaves: list[list[Tensor]]
-) -> list[list[Tensor]]:
+) -> Sequence[Sequence[Tensor]]:
     """What becomes of leaves, each by the rule for those that decay or for those that don't."""
     alike: dict[Any, list[int]] = {}
     for i, p in enumerate(leaves[0]):
@@ -231,7 +231,7 @@ def _each_leaf(
     return made
 
 
-def _at_once(rule: LeafRule, *leaves: list[Tensor]) -> list[list[Tensor]]:
+def _at_once(rule: LeafRule, *leaves: list[Tensor]) -> Sequence[Sequence[Tensor]]:
     """What becomes of leaves of one dtype, by operations on all of them; [] if that can't be."""
     ps = leaves[0]
     if len(ps) > 1 and not is_compiling():
@@ -242,13 +242,13 @@ def _at_once(rule: LeafRule, *leaves: list[Tensor]) -> list[list[Tensor]]:
     return []
 
 
-def one_by_one(rule: LeafRule, donate: bool, *leaves: list[Tensor]) -> list[list[Tensor]]:
+def one_by_one(rule: LeafRule, donate: bool, *leaves: list[Tensor]) -> Sequence[Sequence[Tensor]]:
     """What becomes of leaves, of which each may be written on if they are donated."""
     made = [
         (rule if of[0].dim() else _of_row(rule))(OnOne(of[0].dtype, donate), *of)
         for of in zip(*leaves, strict=True)
     ]
-    return [[*column] for column in zip(*made, strict=True)] or [[] for _ in leaves[1:]]
+    return [*zip(*made, strict=True)] or [[] for _ in leaves[1:]]
 
 
 def _of_row(rule: LeafRule) -> LeafRule:

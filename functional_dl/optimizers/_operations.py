@@ -6,7 +6,7 @@ leaves.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias
 
 import torch
@@ -91,7 +91,7 @@ def minus_multiple(do: Operations, p: Any, lr: float | Tensor, g: Any, home: Any
     return do(torch.sub, p, g, alpha=float(lr), home=home)  # by a float, no integers are scaled
 
 
-def all_minus_multiple(ps: list[Tensor], lr: float, gs: list[Tensor]) -> list[Tensor]:
+def all_minus_multiple(ps: list[Tensor], lr: float, gs: list[Tensor]) -> Sequence[Tensor]:
     """p − lr · g for each, as `minus_multiple` by `OnEach`, which takes a small step 3 % more."""
     return _of_torch._foreach_sub(ps, gs, alpha=lr)
 

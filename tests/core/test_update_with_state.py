@@ -195,7 +195,7 @@ def test_an_optimizer_of_ones_own_counts_where_no_layer_has_params() -> None:
 def test_a_generator_for_what_draws_nothing_is_refused() -> None:
     params = MODELS["nested"].init()
     step = fdl.value_and_update(MODELS["nested"], fdl.mse(), ADAM)
-    with pytest.raises(TypeError, match="^value_and_update: expected no generator, since no"):
+    with pytest.raises(TypeError, match=r"^value_and_update: expected no generator, since no"):
         step(params, X, T, ADAM.init(params), 0.1, torch.Generator())
 
 
