@@ -152,6 +152,8 @@ def main(args: list[str] | None = None) -> None:
     known = results(mutants)
     in_processes(first, {m: of for m, of in mutants.items() if m not in known})
     known = results(mutants)
+    if left := len(mutants.keys() - known.keys()):
+        raise SystemExit(f"mutants: expected all to be tested, got {left} that were not")
     again = [m for m, found in known.items() if not found["by"] and found["stage"] == 0]
     in_processes(second, {m: mutants[m] for m in again})
     known = results(mutants)

@@ -10,6 +10,8 @@ from mutmut.utils.format_utils import get_mutant_name
 
 ROOT = Path(__file__).parents[2]
 COPIED = "README.md", "pyproject.toml", "functional_dl", "scripts", "tests"
+CHANGED = "*.py"
+"""Which files of functional_dl."""
 
 
 def write(folder: Path) -> dict[str, str]:
@@ -20,7 +22,7 @@ def write(folder: Path) -> dict[str, str]:
         copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
         copy(ROOT / name, folder / name)
     mutants: dict[str, str] = {}
-    for file in sorted((folder / "functional_dl").rglob("*.py")):
+    for file in sorted((folder / "functional_dl").rglob(CHANGED)):
         path = file.relative_to(folder)
         made = mutate_file_contents(str(path), undecorated(file.read_text()))
         file.write_text(made.code)

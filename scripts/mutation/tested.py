@@ -81,7 +81,7 @@ def collect(loop: Callable[[Loop, Items], object], tests: Iterable[str] = TESTS)
     """Collects tests, and does what is to be done with them."""
     torch.set_num_threads(1)
     sys.path.insert(0, "tests/core")
-    with redirect_stdout(None):
+    with open(os.devnull, "w") as null, redirect_stdout(null):
         pytest.main([*OPTIONS, *tests], plugins=[Loop(loop)])
 
 
