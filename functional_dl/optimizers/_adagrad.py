@@ -56,7 +56,8 @@ def adagrad(
 
         def leaf(do: Operations, p: Any, g: Any, s: Any) -> tuple[Any, Any]:
             s = do(torch.addcmul, s, g, g, home=s)
-            by = do(Tensor.add_, do(torch.sqrt, s), offset[do.dtype])
+            by = do(torch.sqrt, s)
+            by = do(torch.add, by, offset[do.dtype], home=by)
             return minus_ratio(do, p, size, g, by, home=g), s
 
         return leaf

@@ -72,8 +72,9 @@ def adam(
             m = do(torch.lerp, m, g, 1 - beta1, home=m)
             v = do(torch.mul, v, b2[do.dtype], home=v)
             v = do(torch.addcmul, v, g, g, value=1 - beta2, home=v)
-            by = do(Tensor.div_, do(torch.sqrt, v), rounded(root, do.dtype))
-            by = do(Tensor.add_, by, offset[do.dtype])
+            by = do(torch.sqrt, v)
+            by = do(torch.div, by, rounded(root, do.dtype), home=by)
+            by = do(torch.add, by, offset[do.dtype], home=by)
             return minus_ratio(do, p, size, m, by, home=g), m, v
 
         return leaf

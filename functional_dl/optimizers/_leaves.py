@@ -237,7 +237,7 @@ def _at_once(rule: LeafRule, *leaves: list[Tensor]) -> Sequence[Sequence[Tensor]
     if len(ps) > 1 and not is_compiling():
         try:
             return [*rule(OnEach(ps[0].dtype), *leaves)]
-        except (KeyError, TypeError, RuntimeError):  # no operation on lists, or torch.vmap
+        except RuntimeError:  # torch.vmap
             pass
     return []
 

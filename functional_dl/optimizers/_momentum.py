@@ -63,7 +63,7 @@ def momentum(
             b = do(torch.mul, b, factor[do.dtype], home=b)
             b = do(torch.sub, b, g, alpha=dampening - 1, home=b)
             if isinstance(step, Tensor):
-                b = do(torch.where, step > 1, b, g)
+                b = do(Tensor.where, b, step > 1, g)
             elif step == 1:
                 b = do(torch.clone, g)
             along = do(torch.sub, g, b, alpha=-mu) if nesterov else b

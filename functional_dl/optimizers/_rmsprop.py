@@ -65,7 +65,8 @@ def rmsprop(
                 a = do(torch.lerp, others[0], g, 1 - alpha, home=others[0])
                 square = do(torch.addcmul, v, a, a, value=-1)
                 new.append(a)
-            by = do(Tensor.add_, do(torch.sqrt, square), offset[do.dtype])
+            by = do(torch.sqrt, square)
+            by = do(torch.add, by, offset[do.dtype], home=by)
             if not momentum:
                 return minus_ratio(do, p, lr, g, by, home=g), *new
             b = do(torch.mul, others[-1], mu[do.dtype], home=others[-1])

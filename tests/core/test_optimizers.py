@@ -153,6 +153,32 @@ def test_leaves_that_are_updated_together_become_what_each_would_alone(
     assert same_trees(stepped(params, grads), alone)
 
 
+@pytest.mark.filterwarnings("ignore:.*torch.jit.script:DeprecationWarning")  # jvp's first use
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_a_step_has_derivatives_by_its_rate_its_params_and_its_gradients(name: str) -> None:
+    optimizer = OPTIMIZERS[name]
+    params, grads, state = trained(optimizer)
+    params, grads, state = fdl.tree_map(Tensor.double, (params, grads, state))
+    rate = torch.tensor(0.1, dtype=torch.float64)
+
+    def step(lr: Tensor, params: fdl.Params, grads: fdl.Params) -> Tensor:
+        new = fdl.tree_leaves(optimizer.update(params, grads, state, lr))
+        return sum((leaf * (i + 1)).sin().sum() for i, leaf in enumerate(new))  # type: ignore
+
+    given = rate, params, grads
+    along = fdl.tree_map(torch.randn_like, given)
+    _, change = torch.func.jvp(step, given, along)
+    slopes = torch.func.grad(step, argnums=(0, 1, 2))(*given)
+    pairs = zip(*map(fdl.tree_leaves, (slopes, along)), strict=True)
+    # Forward and reverse sum in other orders.
+    assert torch.allclose(sum((a * b).sum() for a, b in pairs), change, rtol=1e-9)  # type: ignore
+    h = 1e-6
+    before, after = (
+        step(*fdl.tree_map(lambda t, d, k=k: t + k * h * d, given, along)) for k in (-1, 1)
+    )
+    assert torch.allclose((after - before) / (2 * h), change, rtol=1e-5)  # of h², and of 1e-16 / h
+
+
 def test_decays_is_asked_of_each_leaf_of_params() -> None:
     params, asked = draw(), []
     optimizer = fdl.adam(weight_decay=0.1, decays=lambda p: not asked.append(p))
