@@ -20,7 +20,7 @@ from mutation.tested import Items, Loop, collect, forked, use
 
 FOLDER = Path("mutants").resolve()
 PROJECT, RESULTS, CALLED = FOLDER / "project", FOLDER / "results.jsonl", FOLDER / "called.json"
-SECONDS = 10, 60
+SECONDS = 10, 30
 """How long the tests of a mutant may take at first, and in the end."""
 
 
@@ -44,6 +44,8 @@ class Tests:
         for test in sorted(ranks, key=lambda test: ranks[test]):
             for function in called[test][1]:
                 self._calling[function].append(test)
+        for found in written():
+            self.note(found["mutant"], found["by"])
 
     def of(self, mutant: str, seconds: float) -> list[str]:
         """Those that are to be run, in this order, so many seconds long."""
@@ -60,8 +62,9 @@ class Tests:
 
     def note(self, mutant: str, test: str) -> None:
         """Notes that a test has noticed a mutant."""
-        for noticed in self._counts(mutant):
-            noticed[test] += 1
+        if test in self.seconds:  # else it took too long, say
+            for noticed in self._counts(mutant):
+                noticed[test] += 1
 
     def _counts(self, mutant: str) -> list[Counter[str]]:
         """How many mutants each test has noticed of this function, and of its file."""
@@ -90,8 +93,7 @@ def test_each(
             return first_failure(chosen)
 
         by = forked(work, 20 + 3 * taken)
-        if by in tests.seconds:
-            tests.note(mutant, by)
+        tests.note(mutant, by)
         with RESULTS.open("a") as file:
             file.write(json.dumps({"mutant": mutant, "of": of, "stage": stage, "by": by}) + "\n")
 
@@ -120,10 +122,15 @@ def second(mutants: dict[str, str]) -> None:
     test_each(mutants, 1, first_failure)
 
 
+def written() -> list[dict[str, Any]]:
+    """All that has been written down."""
+    lines = RESULTS.read_text().splitlines() if RESULTS.exists() else []
+    return [json.loads(line) for line in lines]
+
+
 def results(mutants: dict[str, str]) -> dict[str, dict[str, Any]]:
     """What has come of those mutants that are as they were."""
-    lines = RESULTS.read_text().splitlines() if RESULTS.exists() else []
-    found = {of["mutant"]: of for of in map(json.loads, lines)}
+    found = {of["mutant"]: of for of in written()}
     return {m: of for m, of in found.items() if of["of"] == mutants.get(m)}
 
 
