@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from functional_dl.optimizers._leaves import LeafRule, Rule, check_option, optimizer
-from functional_dl.optimizers._operations import Operations, constant, minus_ratio, quotient
+from functional_dl.optimizers._operations import Constant, Operations, minus_ratio, quotient
 
 
 @optimizer
@@ -49,7 +49,7 @@ def adagrad(
     check_option("adagrad", "initial_accumulator_value", initial_accumulator_value)
     check_option("adagrad", "eps", eps)
 
-    offset = constant(eps)
+    offset = Constant(eps)
 
     def begin(lr: float | Tensor, step: float | Tensor) -> LeafRule:
         size = quotient(lr, 1 + (step - 1) * lr_decay) if lr_decay else lr

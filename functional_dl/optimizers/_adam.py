@@ -10,8 +10,8 @@ from torch import Tensor
 
 from functional_dl.optimizers._leaves import LeafRule, Rule, check_option, optimizer
 from functional_dl.optimizers._operations import (
+    Constant,
     Operations,
-    constant,
     less_power,
     minus_ratio,
     quotient,
@@ -62,7 +62,7 @@ def adam(
     check_option("adam", "beta2", beta2, 1.0)
     check_option("adam", "eps", eps)
 
-    b1, b2, offset = constant(beta1), constant(beta2), constant(eps)
+    b1, b2, offset = Constant(beta1), Constant(beta2), Constant(eps)
 
     def begin(lr: float | Tensor, step: float | Tensor) -> LeafRule:
         root = square_root(less_power(b2, step))

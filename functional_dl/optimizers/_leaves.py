@@ -133,7 +133,7 @@ class OptimizerCall(Call):
         if rule.counts:
             if not isinstance(step, Tensor) or step.dtype is not torch.float64 or step.dim():
                 raise not_like(name, "state['step']", step, torch.float64, ())
-            step = step + ONE
+            step = step + ONE[torch.float64]
             number = step if isinstance(lr, Tensor) else known(step)
         if isinstance(lr, Tensor):
             lr = computed_once(lr)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from functional_dl.optimizers._leaves import LeafRule, Rule, check_option, optimizer
-from functional_dl.optimizers._operations import Operations, constant, minus_multiple
+from functional_dl.optimizers._operations import Constant, Operations, minus_multiple
 
 
 @optimizer
@@ -56,7 +56,7 @@ def momentum(
             return lambda do, p, g: (minus_multiple(do, p, lr, g),)
 
         return Rule(plain, {}, weight_decay=weight_decay, decays=decays)
-    factor = constant(mu)
+    factor = Constant(mu)
 
     def begin(lr: float | Tensor, step: float | Tensor | None) -> LeafRule:
         def leaf(do: Operations, p: Any, g: Any, b: Any) -> tuple[Any, Any]:

@@ -126,22 +126,28 @@ def rounded(number: float | Tensor, dtype: torch.dtype) -> Tensor:
     return torch.full((), number, dtype=single, device="cpu")
 
 
-def constant(number: float) -> dict[torch.dtype, Tensor]:
-    """By dtype, the number as `rounded` gives it.
+class Constant:
+    """A number, by dtype as `rounded` gives it.
 
-    A sum or a product with it takes half the time that one with a Python number does.
+    A sum or a product with it takes half the time that one with a Python number does. Compiled code
+    holds the number itself: a tensor would be one more input, which is checked in every call.
     """
-    with torch.inference_mode(False):
-        exact = torch.tensor(number, dtype=torch.float64, device="cpu")
-        single = exact.float()
-    return {
-        torch.float64: exact,
-        **dict.fromkeys((torch.float32, torch.bfloat16, torch.float16), single),
-    }
+
+    def __init__(self, number: float) -> None:
+        self._number = number
+        with torch.inference_mode(False):
+            exact = torch.tensor(number, dtype=torch.float64, device="cpu")
+            single = exact.float()
+        self._rounded = {
+            torch.float64: exact,
+            **dict.fromkeys((torch.float32, torch.bfloat16, torch.float16), single),
+        }
+
+    def __getitem__(self, dtype: torch.dtype) -> Tensor:
+        return rounded(self._number, dtype) if is_compiling() else self._rounded[dtype]
 
 
-ONE = constant(1.0)[torch.float64]
-_HALF = constant(0.5)[torch.float64]
+ONE, _HALF = Constant(1.0), Constant(0.5)
 
 
 def known(number: Tensor) -> float | Tensor:
@@ -168,10 +174,12 @@ def computed_once(number: Tensor) -> Tensor:
     return number.as_strided((), ()) if is_dynamo_compiling() else number
 
 
-def less_power(base: dict[torch.dtype, Tensor], exponent: float | Tensor) -> Any:
+def less_power(base: Constant, exponent: float | Tensor) -> Any:
     """1 − bᵗ, of a constant b."""
     exact = base[torch.float64]
-    return ONE - exact**exponent if isinstance(exponent, Tensor) else 1 - exact.item() ** exponent
+    if isinstance(exponent, Tensor):
+        return ONE[torch.float64] - exact**exponent
+    return 1 - exact.item() ** exponent
 
 
 def quotient(number: float | Tensor, by: float | Tensor) -> Any:
@@ -183,4 +191,4 @@ def quotient(number: float | Tensor, by: float | Tensor) -> Any:
 
 def square_root(number: float | Tensor) -> Any:
     """√number, rounded as Python's number ** 0.5, which isn't always sqrt's."""
-    return torch.pow(number, _HALF) if isinstance(number, Tensor) else number**0.5
+    return torch.pow(number, _HALF[torch.float64]) if isinstance(number, Tensor) else number**0.5

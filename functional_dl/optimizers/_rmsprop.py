@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from functional_dl.optimizers._leaves import LeafRule, Rule, check_option, optimizer
-from functional_dl.optimizers._operations import Operations, constant, minus_multiple, minus_ratio
+from functional_dl.optimizers._operations import Constant, Operations, minus_multiple, minus_ratio
 
 
 @optimizer
@@ -54,7 +54,7 @@ def rmsprop(
     check_option("rmsprop", "eps", eps)
     check_option("rmsprop", "momentum", momentum, 1.0)
 
-    keep, offset, mu = constant(alpha), constant(eps), constant(momentum)
+    keep, offset, mu = Constant(alpha), Constant(eps), Constant(momentum)
 
     def begin(lr: float | Tensor, _: None) -> LeafRule:
         def leaf(do: Operations, p: Any, g: Any, v: Any, *others: Any) -> tuple[Any, ...]:

@@ -562,10 +562,9 @@ def test_a_schedule_and_an_optimizer_are_compiled_in_a_loop(optimizer: fdl.Optim
     assert same_trees(ours, epoch(*given))  # this backend runs the same kernels
 
 
-def adamw_step(params: fdl.Params, lr: Tensor) -> fdl.Params:
-    return fdl.adam(weight_decay=0.1, decoupled=True).update(params, params, ADAM.init(params), lr)[
-        0
-    ]
+def adamw_step(params: fdl.Params, step: Tensor) -> fdl.Params:
+    state = ADAM.init(params) | {"step": step}
+    return fdl.adam(weight_decay=0.1, decoupled=True).update(params, params, state, step)[0]
 
 
 def scheduled_step(params: fdl.Params, step: Tensor) -> fdl.Params:
