@@ -4,6 +4,7 @@ Their matrix products are batched or fused ones, which round otherwise: float64 
 tolerance of 1e-7, a billion roundings, tells that from a wrong gradient.
 """
 
+import itertools
 from collections.abc import Callable
 from typing import Any
 
@@ -80,6 +81,29 @@ def test_compile_traces_a_step_as_one_graph(drawn: Any) -> None:
     with torch.inference_mode():
         compiled = torch.compile(step, fullgraph=True, backend="eager")
         assert_close(compiled(params, x, t), step(params, x, t))
+
+
+@pytest.mark.builds
+def test_compiled_without_checks_of_globals_steps_of_one_function_are_told_apart() -> None:
+    def step_of(model: fdl.Layer, optimizer: fdl.Optimizer) -> Any:
+        f = fdl.value_and_grad(model, fdl.mse())
+
+        def step(params: fdl.Params, state: fdl.State, x: Tensor) -> Any:
+            return optimizer.update(params, f(params, x, x)[1], state, 0.1)
+
+        return step
+
+    torch.compiler.reset()
+    options = {"guard_filter_fn": torch.compiler.skip_guard_on_globals_unsafe}
+    x = torch.rand(4, 3, dtype=torch.float64)
+    with torch.inference_mode():
+        for beta2, act in itertools.product((0.9, 0.99), (fdl.relu, fdl.tanh)):
+            model, optimizer = fdl.sequential(fdl.linear(3, 3), act()), fdl.adam(beta2=beta2)
+            params = model.init(dtype=x.dtype)
+            step = step_of(model, optimizer)
+            compiled = torch.compile(step, fullgraph=True, backend="eager", options=options)
+            _, state = step(params, optimizer.init(params), x)
+            assert_close(compiled(params, state, x), step(params, state, x))
 
 
 @pytest.mark.filterwarnings("ignore:.*torch.jit.script:DeprecationWarning")
