@@ -12,7 +12,7 @@ from functools import reduce
 
 import torch
 from torch import Tensor
-from torch.compiler import is_compiling
+from torch.compiler import is_compiling, is_dynamo_compiling
 
 from functional_dl._errors import unpromoted
 from functional_dl.contract import Generator, Params
@@ -344,6 +344,15 @@ def less_projections(n: Tensor, gy: Tensor, w: Tensor, gy_n: Tensor) -> Tensor:
     along, mean = gy_n.matmul(each), gy.matmul(each)
     gx = (n * along.unsqueeze(-1)).add_(mean.unsqueeze(-1)).addcmul(gy, w)
     return gx.to(along.dtype)  # torch.autocast's other dtype is to be seen
+
+
+def computed_once(x: Tensor) -> Tensor:
+    """X, which compiled code computes once and keeps.
+
+    It would compute it anew wherever it is needed, and keep all that it is made of for that. What
+    as_strided takes is written to memory first (as_strided in torch/_inductor/lowering.py).
+    """
+    return x.as_strided(x.shape, x.stride()) if is_dynamo_compiling() else x
 
 
 def at_least_single(x: Tensor) -> Tensor:

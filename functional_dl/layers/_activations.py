@@ -11,6 +11,7 @@ from torch import Tensor
 from functional_dl._guard import Maths, layer
 from functional_dl._numerics import (
     at_least_single,
+    computed_once,
     logistic_distribution,
     logistic_slope,
     normal_distribution,
@@ -205,8 +206,7 @@ def gelu(approximate: str = "none") -> Maths:
     def forward(x: Tensor) -> tuple[Tensor, tuple[Tensor]]:
         x = at_least_single(x)
         phi = distribution(x)
-        kept = slope(x, phi)
-        return x * phi, (kept,)
+        return x * phi, (computed_once(slope(x, phi)),)
 
     def apply(params: Params, x: Float[Tensor, "*N"]) -> Float[Tensor, "*N"]:
         return (x * distribution(at_least_single(x))).to(x.dtype)

@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.compiler import is_compiling, is_dynamo_compiling
 
 from functional_dl._errors import not_a, not_floating, not_keyed, not_like
+from functional_dl._numerics import computed_once
 from functional_dl._tree import tree_leaves, tree_map
 from functional_dl.contract import Call, Optimizer, Params, State
 from functional_dl.optimizers._operations import (
@@ -21,7 +22,6 @@ from functional_dl.optimizers._operations import (
     OnEach,
     OnOne,
     Operations,
-    computed_once,
     known,
     rounded,
 )

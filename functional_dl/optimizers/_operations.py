@@ -11,7 +11,9 @@ from typing import Any, TypeAlias
 
 import torch
 from torch import Tensor
-from torch.compiler import is_compiling, is_dynamo_compiling
+from torch.compiler import is_compiling
+
+from functional_dl._numerics import computed_once
 
 
 class OnOne:
@@ -162,16 +164,6 @@ def known(number: Tensor) -> float | Tensor:
         except RuntimeError:  # torch.vmap
             pass
     return number
-
-
-def computed_once(number: Tensor) -> Tensor:
-    """number, a 0-d tensor.
-
-    Compiled code would compute it anew for every few elements of what it is a factor of: all powers
-    of Adam's β, for example. What as_strided takes is written to memory first (as_strided in
-    torch/_inductor/lowering.py).
-    """
-    return number.as_strided((), ()) if is_dynamo_compiling() else number
 
 
 def less_power(base: Constant, exponent: float | Tensor) -> Any:

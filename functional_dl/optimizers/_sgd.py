@@ -7,6 +7,7 @@ from typing import Any
 from torch import Tensor
 from torch.compiler import is_compiling
 
+from functional_dl._numerics import computed_once
 from functional_dl.contract import Params
 from functional_dl.optimizers._leaves import (
     check_lr,
@@ -17,7 +18,6 @@ from functional_dl.optimizers._leaves import (
 from functional_dl.optimizers._operations import (
     Operations,
     all_minus_multiple,
-    computed_once,
     minus_multiple,
 )
 
