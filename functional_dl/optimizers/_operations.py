@@ -11,7 +11,7 @@ from typing import Any, TypeAlias
 
 import torch
 from torch import Tensor
-from torch.compiler import is_compiling
+from torch.compiler import is_compiling, is_dynamo_compiling
 
 from functional_dl._numerics import computed_once
 
@@ -132,7 +132,8 @@ class Constant:
     """A number, by dtype as `rounded` gives it.
 
     A sum or a product with it takes half the time that one with a Python number does. Compiled code
-    holds the number itself: a tensor would be one more input, which is checked in every call.
+    holds the number itself: a tensor would be one more input, which is checked in every call. What
+    is exported doesn't, since torch.onnx rounds numbers to single precision.
     """
 
     def __init__(self, number: float) -> None:
@@ -146,7 +147,7 @@ class Constant:
         }
 
     def __getitem__(self, dtype: torch.dtype) -> Tensor:
-        return rounded(self._number, dtype) if is_compiling() else self._rounded[dtype]
+        return rounded(self._number, dtype) if is_dynamo_compiling() else self._rounded[dtype]
 
 
 ONE, _HALF = Constant(1.0), Constant(0.5)
