@@ -197,3 +197,20 @@ def test_what_a_users_layer_gives_is_checked(
             model.backward(model(x))
         assert str(caught.value).startswith(message.format(place))
         assert not any(g.any() for g in model.grads())
+
+
+@pytest.mark.refuses
+def test_a_backward_that_autocast_has_cast_is_refused_by_its_place() -> None:
+    users = LayerModule(bare(lambda x, gy: (x, ({}, gy))))  # beside it, layers go back one by one
+    got = "got a bfloat16 tensor of shape (4, 3), within torch.autocast; convert params and inputs"
+    for place, model in (
+        ("Linear.backward", Linear(3, 2)),
+        ("linear.backward", LayerModule(fdl.linear(3, 2))),
+        ("Linear.backward at 0", Sequential(Linear(3, 2), users)),
+    ):
+        model(torch.ones(4, 3))
+        with pytest.raises(TypeError) as caught, torch.autocast("cpu", torch.bfloat16):
+            model.backward(torch.ones(4, 2))
+        expected = "the gradient of x to be a float32 tensor of shape (4, 3)"
+        assert str(caught.value) == f"{place}: expected {expected}, {got} instead"
+        assert not any(g.any() for g in model.grads())

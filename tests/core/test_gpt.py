@@ -253,6 +253,19 @@ BAD = [
         "attention: expected x of shape (..., T, A), with A a multiple of 6, got (12,)",
     ),
     (
+        lambda: fdl.attention(2).vjp({}, torch.ones(3, 0)),
+        V,
+        "attention: expected x of shape (..., T, A), with A a multiple of 6, got (3, 0)",
+    ),
+    *[
+        (
+            lambda norm=norm: norm.vjp(norm.init(), torch.ones(3, 8)),
+            V,
+            f"{name}: expected x of shape (..., 4), got (3, 8)",
+        )
+        for name, norm in (("rms_norm", fdl.rms_norm(4)), ("layer_norm", fdl.layer_norm(4)))
+    ],
+    (
         lambda: compat.Sequential(compat.LayerModule(fdl.embedding(11, 8)))(TOKENS + 1),
         V,
         f"embedding at 0: expected x from 0 to 10, got numbers from {TOKENS.min() + 1} to 11",
@@ -266,6 +279,14 @@ def test_bad_input_is_refused_by_name(call: Any, error: type[Exception], message
     with pytest.raises(error) as caught:
         call()
     assert str(caught.value) == message
+
+
+@pytest.mark.parametrize("norm", [fdl.rms_norm(4), fdl.layer_norm(4)])
+def test_gradients_of_a_single_row_are_in_memory_of_their_own(norm: fdl.Layer) -> None:
+    _, pullback = norm.vjp(norm.init(), torch.rand(4))
+    gy = torch.rand(4)
+    grads, gx = pullback(gy)
+    assert len({t.data_ptr() for t in (gy, gx, *grads.values())}) == 2 + len(grads)
 
 
 def test_a_gpt_is_a_module_of_compat_too() -> None:

@@ -490,6 +490,11 @@ MIXED: Any = {"a": ones(2), "b": ones(2).double()}
             ValueError,
             "flat: expected tensors of their own",
         ),
+        (
+            lambda: fdl.flat(ADAM).update({"a": W}, {"a": W}, fdl.flat(ADAM).init({"a": W}), "1"),
+            TypeError,
+            "flat: expected lr to be",
+        ),
     ],
 )
 def test_what_flat_refuses(call: Callable[[], Any], error: type[Exception], message: str) -> None:
@@ -603,6 +608,16 @@ def test_a_new_state_lies_where_the_donated_one_lay(name: str) -> None:
     for k in state.keys() - {"step"}:
         for old, leaf in zip(*map(fdl.tree_leaves, (state[k], new[k])), strict=True):
             assert leaf.data_ptr() == old.data_ptr() or name == "momentum, dampened"
+
+
+@pytest.mark.parametrize("donate", [{}, {"donate": False}, {"donate": True}])
+def test_flat_donates_its_state_where_it_is_told_to(donate: dict[str, bool]) -> None:
+    with torch.inference_mode():
+        params, grads, state = trained(fdl.flat(ADAM), shape=(100, 100))
+        _, new = fdl.flat(ADAM).update(params, grads, state, 0.1, **donate)
+    for k in ("exp_avg", "exp_avg_sq"):
+        same = new[k]["flat"].data_ptr() == state[k]["flat"].data_ptr()
+        assert same == donate.get("donate", False)
 
 
 @pytest.mark.parametrize("name", OPTIMIZERS)
