@@ -2,7 +2,8 @@
 
 A mutant is tested by tests that call its function: those first that have noticed others like it,
 then a case of each test, the quickest first, then more cases. What survives is tested for longer,
-by tests that are collected with it in place. What has not changed is not tested again.
+by all that take little; where collecting tests calls its function, they are collected with it in
+place. What has not changed is not tested again.
 """
 
 import json
@@ -16,23 +17,27 @@ from typing import Any
 
 import cli
 from mutation.changed import ROOT, difference, function_of, write
-from mutation.tested import Items, Loop, collect, forked, use
+from mutation.tested import COLLECTING, Items, Loop, collect, forked, use
 
 FOLDER = Path("mutants").resolve()
 PROJECT, RESULTS, CALLED = FOLDER / "project", FOLDER / "results.jsonl", FOLDER / "called.json"
-SECONDS = 10, 30
+SECONDS = 10, 20
 """How long the tests of a mutant may take at first, and in the end."""
 
 
 class Tests:
     """Which tests call a function, and what they have noticed.
 
+    Args:
+        stage: In the first, a case of each test comes before the second of any; else the quickest.
+
     Attributes:
         seconds: How long each test takes.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, stage: int) -> None:
         called = json.loads(CALLED.read_text())
+        del called[COLLECTING]
         self.seconds = {test: seconds for test, (seconds, _) in called.items()}
         self._calling: dict[str, list[str]] = defaultdict(list)
         self._noticed: dict[str, Counter[str]] = defaultdict(Counter)
@@ -41,7 +46,7 @@ class Tests:
         for test in sorted(self.seconds, key=lambda test: self.seconds[test]):
             cases[name := test.partition("[")[0]] += 1
             ranks[test] = cases[name], self.seconds[test]
-        for test in sorted(ranks, key=lambda test: ranks[test]):
+        for test in sorted(ranks, key=lambda test: ranks[test][stage:]):
             for function in called[test][1]:
                 self._calling[function].append(test)
         for found in written():
@@ -73,7 +78,7 @@ class Tests:
 
 
 def note_called(loop: Loop, items: Items) -> None:
-    """Writes which functions each test calls."""
+    """Writes which functions each test calls, and which collecting them has called."""
     said = forked(lambda: CALLED.write_text(json.dumps(loop.called(items))), seconds=3600)
     if not said.isdigit():
         raise SystemExit(f"mutants: expected all tests to pass unchanged, got {said}")
@@ -83,7 +88,7 @@ def test_each(
     mutants: dict[str, str], stage: int, first_failure: Callable[[list[str]], str]
 ) -> None:
     """Writes down which test notices each mutant, if one does."""
-    tests = Tests()
+    tests = Tests(stage)
     for mutant, of in mutants.items():
         chosen = tests.of(mutant, SECONDS[stage])
         taken = sum(tests.seconds[test] for test in chosen)
@@ -98,17 +103,17 @@ def test_each(
             file.write(json.dumps({"mutant": mutant, "of": of, "stage": stage, "by": by}) + "\n")
 
 
-def first(mutants: dict[str, str]) -> None:
+def first(mutants: dict[str, str], stage: int = 0) -> None:
     """Tests mutants by tests that are collected once."""
 
     def loop(loop: Loop, items: Items) -> None:
-        test_each(mutants, 0, lambda tests: loop.first_failure([items[t] for t in tests]))
+        test_each(mutants, stage, lambda tests: loop.first_failure([items[t] for t in tests]))
 
     collect(loop)
 
 
 def second(mutants: dict[str, str]) -> None:
-    """Tests mutants by tests that are collected for each."""
+    """Tests them for longer; those that collecting calls, by tests that are collected for each."""
 
     def first_failure(tests: list[str]) -> str:
         found = ["none could be collected"]
@@ -119,7 +124,10 @@ def second(mutants: dict[str, str]) -> None:
         collect(loop, sorted({test.partition("::")[0] for test in tests}))
         return found[-1]
 
-    test_each(mutants, 1, first_failure)
+    by_collecting = {*json.loads(CALLED.read_text())[COLLECTING][1]}
+    early = {m: of for m, of in mutants.items() if function_of(m) in by_collecting}
+    first({m: of for m, of in mutants.items() if m not in early}, 1)
+    test_each(early, 1, first_failure)
 
 
 def written() -> list[dict[str, Any]]:
@@ -155,7 +163,9 @@ def main(args: list[str] | None = None) -> None:
     os.chdir(PROJECT)
     sources = [f for folder in ("functional_dl", "tests") for f in (ROOT / folder).rglob("*.py")]
     if not CALLED.exists() or CALLED.stat().st_mtime < max(f.stat().st_mtime for f in sources):
+        use("stats")
         in_processes(lambda _: collect(note_called), {"": ""})
+        use("")
     known = results(mutants)
     in_processes(first, {m: of for m, of in mutants.items() if m not in known})
     known = results(mutants)

@@ -3,6 +3,7 @@
 import ast
 import shutil
 from difflib import unified_diff
+from functools import cache
 from pathlib import Path
 
 from mutmut.mutation.file_mutation import mutate_file_contents
@@ -52,15 +53,20 @@ def difference(mutant: str, folder: Path) -> str:
     """The lines that a mutant has in the place of others."""
     module, _, name = mutant.rpartition(".")
     file = folder.joinpath(*module.split("."))
-    file = file / "__init__.py" if file.is_dir() else file.with_suffix(".py")
-    source = file.read_text()
-    lines = source.replace(" # type: ignore # mutmut generated", "").split("\n")
-    bodies = {
-        node.name: lines[node.lineno : node.end_lineno]
-        for node in ast.walk(ast.parse(source))
-        if isinstance(node, ast.FunctionDef)
-    }
+    bodies = _bodies(file / "__init__.py" if file.is_dir() else file.with_suffix(".py"))
     both = bodies[f"{function_of(name)}__mutmut_orig"], bodies[name]
     return "\n".join(
         line for line in [*unified_diff(*both, lineterm="", n=0)][2:] if line[0] != "@"
     )
+
+
+@cache
+def _bodies(file: Path) -> dict[str, list[str]]:
+    """The lines of each function of a file that holds mutants."""
+    source = file.read_text()
+    lines = source.replace(" # type: ignore # mutmut generated", "").split("\n")
+    return {
+        node.name: lines[node.lineno : node.end_lineno]
+        for node in ast.walk(ast.parse(source))
+        if isinstance(node, ast.FunctionDef)
+    }

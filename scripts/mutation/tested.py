@@ -21,6 +21,9 @@ from mutmut.state import state
 Items: TypeAlias = dict[str, pytest.Item]
 """Tests by their names."""
 
+COLLECTING = ""
+"""In the place of a test's name, for what has been called while tests were collected."""
+
 TESTS = "tests/core", "tests/compat"
 # Nothing compiles what mutmut has wrapped; scripts aren't changed, nor may tests start this one.
 LEFT_OUT = "compile", "2-threads", "javascript", "test_types", "spawned", "joblib"
@@ -60,9 +63,11 @@ class Loop:
         return ""
 
     def called(self, items: Items) -> dict[str, tuple[float, list[str]]]:
-        """Runs all tests: for each, the seconds that it takes, and the functions that it calls."""
-        use("stats")
-        found: dict[str, tuple[float, list[str]]] = {}
+        """Runs all tests: for each, the seconds that it takes, and the functions that it calls.
+
+        "stats" is to be in use.
+        """
+        found = {COLLECTING: (0.0, [*state()._stats])}  # pyright: ignore
         for item, following in zip(items.values(), [*[*items.values()][1:], None], strict=True):
             state()._stats.clear()  # pyright: ignore
             begun = time.perf_counter()

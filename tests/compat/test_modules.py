@@ -369,3 +369,18 @@ def test_a_model_made_in_inference_mode_trains_there_and_says_so_elsewhere() -> 
         model.load_state_dict({k: p + 1 for k, p in state.items()})
         model.zero_grad()
     assert not any(g.any() for g in model.grads())
+
+
+@pytest.mark.parametrize("name", ["LeakyReLU", "GELU", "Dropout"])
+def test_a_layer_has_pytorchs_defaults(name: str) -> None:
+    ours, theirs = getattr(compat, name)(), getattr(nn, name)()
+    assert repr(ours) == repr(theirs)
+
+
+@pytest.mark.parametrize("name", ["L1Loss", "HuberLoss", "BCEWithLogitsLoss", "CrossEntropyLoss"])
+def test_a_loss_has_pytorchs_defaults(name: str) -> None:
+    y, t = 3 * torch.randn(5, 4), torch.rand(5, 4)
+    if name == "CrossEntropyLoss":
+        t = torch.tensor([0, 1, 2, 3, 0])
+    theirs = getattr(nn, name)()(y, t)
+    torch.testing.assert_close(getattr(compat, name)()(y, t), theirs)  # others are far off

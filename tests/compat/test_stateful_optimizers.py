@@ -75,6 +75,11 @@ def test_what_is_loaded_has_memory_the_dtypes_and_a_rate_of_its_own() -> None:
         doubled = {k: t.double() for k, t in before.items()}
         second.load_state_dict(doubled)
         assert {k: t.dtype for k, t in second.state_dict().items()} == dtypes[0]
+        again = {k: t.clone() for k, t in before.items()}
+        second.load_state_dict(again)
+        for t in again.values():
+            t.zero_()
+        assert all(same_bits(t, before[k]) for k, t in second.state_dict().items() if t.dim())
 
 
 def test_a_state_dict_has_the_names_of_the_core_and_of_parameters_numbers() -> None:

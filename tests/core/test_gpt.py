@@ -281,6 +281,14 @@ def test_bad_input_is_refused_by_name(call: Any, error: type[Exception], message
     assert str(caught.value) == message
 
 
+def test_attention_to_oneself_is_causal_and_has_biases_by_default() -> None:
+    model, asked_for = fdl.self_attention(8, 2), fdl.self_attention(8, 2, causal=True, bias=True)
+    params, x = asked_for.init(), torch.rand(3, 4, 8)
+    assert same_bits(model.apply(params, x), asked_for.apply(params, x))
+    other = fdl.self_attention(8, 2, causal=False)
+    assert not torch.equal(other.apply(params, x), asked_for.apply(params, x))
+
+
 @pytest.mark.parametrize("norm", [fdl.rms_norm(4), fdl.layer_norm(4)])
 def test_gradients_of_a_single_row_are_in_memory_of_their_own(norm: fdl.Layer) -> None:
     _, pullback = norm.vjp(norm.init(), torch.rand(4))

@@ -610,6 +610,12 @@ def test_a_new_state_lies_where_the_donated_one_lay(name: str) -> None:
             assert leaf.data_ptr() == old.data_ptr() or name == "momentum, dampened"
 
 
+def test_a_schedule_begins_at_the_highest_rate_and_ends_at_zero_by_default() -> None:
+    rate = fdl.cosine(0.1, 4)
+    assert rate(0) == 0.1
+    assert rate(4) == rate(5) == 0
+
+
 @pytest.mark.parametrize("donate", [{}, {"donate": False}, {"donate": True}])
 def test_flat_donates_its_state_where_it_is_told_to(donate: dict[str, bool]) -> None:
     with torch.inference_mode():
