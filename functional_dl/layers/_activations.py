@@ -206,7 +206,8 @@ def gelu(approximate: str = "none") -> Maths:
     def forward(x: Tensor) -> tuple[Tensor, tuple[Tensor]]:
         x = at_least_single(x)
         phi = distribution(x)
-        return x * phi, (computed_once(slope(x, phi)),)
+        kept = computed_once(slope(x, phi))
+        return x * phi, (kept,)
 
     def apply(params: Params, x: Float[Tensor, "*N"]) -> Float[Tensor, "*N"]:
         return (x * distribution(at_least_single(x))).to(x.dtype)
