@@ -349,7 +349,7 @@ def less_projections(n: Tensor, gy: Tensor, w: Tensor, gy_n: Tensor) -> Tensor:
 def computed_once(x: Tensor) -> Tensor:
     """X, which compiled code computes once and keeps.
 
-    It would compute it anew wherever it is needed, and keep all that it is made of for that. What
+    Otherwise it computes X anew wherever X is needed, and keeps what X is made of until then. What
     as_strided takes is written to memory first (as_strided in torch/_inductor/lowering.py).
     """
     return x.as_strided(x.shape, x.stride()) if is_dynamo_compiling() else x

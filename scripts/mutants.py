@@ -77,11 +77,16 @@ class Tests:
         return [self._noticed[function], self._noticed[function.rpartition(".")[0]]]
 
 
-def note_called(loop: Loop, items: Items) -> None:
+def note_called(_: dict[str, str]) -> None:
     """Writes which functions each test calls, and which collecting them has called."""
-    said = forked(lambda: CALLED.write_text(json.dumps(loop.called(items))), seconds=3600)
-    if not said.isdigit():
-        raise SystemExit(f"mutants: expected all tests to pass unchanged, got {said}")
+
+    def loop(loop: Loop, items: Items) -> None:
+        said = forked(lambda: CALLED.write_text(json.dumps(loop.called(items))), seconds=3600)
+        if not said.isdigit():
+            raise SystemExit(f"mutants: expected all tests to pass unchanged, got {said}")
+
+    use("stats")
+    collect(loop)
 
 
 def test_each(
@@ -163,9 +168,7 @@ def main(args: list[str] | None = None) -> None:
     os.chdir(PROJECT)
     sources = [f for folder in ("functional_dl", "tests") for f in (ROOT / folder).rglob("*.py")]
     if not CALLED.exists() or CALLED.stat().st_mtime < max(f.stat().st_mtime for f in sources):
-        use("stats")
-        in_processes(lambda _: collect(note_called), {"": ""})
-        use("")
+        in_processes(note_called, {"": ""})
     known = results(mutants)
     in_processes(first, {m: of for m, of in mutants.items() if m not in known})
     known = results(mutants)

@@ -137,14 +137,10 @@ class Constant:
     """
 
     def __init__(self, number: float) -> None:
-        self._number = number
+        self._number = float(number)
+        dtypes = torch.float64, torch.float32, torch.bfloat16, torch.float16
         with torch.inference_mode(False):
-            exact = torch.tensor(number, dtype=torch.float64, device="cpu")
-            single = exact.float()
-        self._rounded = {
-            torch.float64: exact,
-            **dict.fromkeys((torch.float32, torch.bfloat16, torch.float16), single),
-        }
+            self._rounded = {dtype: rounded(self._number, dtype) for dtype in dtypes}
 
     def __getitem__(self, dtype: torch.dtype) -> Tensor:
         return rounded(self._number, dtype) if is_dynamo_compiling() else self._rounded[dtype]

@@ -513,6 +513,12 @@ def test_cosine_goes_up_in_a_line_and_down_to_the_end() -> None:
     assert fdl.cosine(0.3, steps=5)(0) == 0.3
 
 
+def test_a_schedule_begins_at_the_highest_rate_and_ends_at_zero_by_default() -> None:
+    rate = fdl.cosine(0.1, 4)
+    assert rate(0) == 0.1
+    assert rate(4) == rate(5) == 0
+
+
 @pytest.mark.parametrize("warmup", [0, 1, 3])
 def test_cosine_gives_for_a_tensor_what_it_gives_for_a_number(warmup: int) -> None:
     rate = fdl.cosine(0.3, steps=10, warmup=warmup, end=0.01)
@@ -608,12 +614,6 @@ def test_a_new_state_lies_where_the_donated_one_lay(name: str) -> None:
     for k in state.keys() - {"step"}:
         for old, leaf in zip(*map(fdl.tree_leaves, (state[k], new[k])), strict=True):
             assert leaf.data_ptr() == old.data_ptr() or name == "momentum, dampened"
-
-
-def test_a_schedule_begins_at_the_highest_rate_and_ends_at_zero_by_default() -> None:
-    rate = fdl.cosine(0.1, 4)
-    assert rate(0) == 0.1
-    assert rate(4) == rate(5) == 0
 
 
 @pytest.mark.parametrize("donate", [{}, {"donate": False}, {"donate": True}])
