@@ -127,15 +127,16 @@ def filters_grad(gy: Tensor, x: Tensor, weight: Tensor, padding: int, stride: in
 
     With oneDNN (use_mkldnn in ATen/native/Convolution.cpp), PyTorch's is a kernel that no operation
     has; the convolution of X by ∇Y, with samples and channels exchanged, is as exact and faster.
+    In half precision, that kernel rounds once, at the end.
     Without oneDNN, and in double precision, PyTorch's is a sum of one product for each sample
     (slow_conv2d_backward_weight_frame in ATen/native/ConvolutionMM2d.cpp), as is this. So it is
     for a single sample, too, for `torch.vmap` makes one batch of such products.
     """
     k, several = weight.shape[-1], x.dim() == 4 and x.shape[0] > 1
-    if several and x.dtype == torch.float32 and torch.backends.mkldnn.enabled:
-        exchanged = x.transpose(0, 1), gy.transpose(0, 1)
+    if several and x.dtype != torch.float64 and torch.backends.mkldnn.enabled:
+        exchanged = x.float().transpose(0, 1), gy.float().transpose(0, 1)
         grad = torch.conv2d(*exchanged, padding=padding, dilation=stride)
-        grad = grad[..., :k, :k].transpose(0, 1)
+        grad = grad[..., :k, :k].transpose(0, 1).to(x.dtype)
     else:
         images, gys = (x, gy) if x.dim() == 4 else (x[None], gy[None])
         padded = torch.constant_pad_nd(images, [padding] * 4) if padding else images

@@ -491,7 +491,8 @@ def distances(
     found: dict[str, list[list[float]]] = {}
     for rng in rngs:
         for name, ours, theirs, exact in case.inexact(rng, dtype):
-            if exact.isfinite().all() and (norm := exact.norm()):
+            # oneDNN with AMX reads what nobody wrote, in bfloat16 where outputs are one wide.
+            if (exact + theirs).isfinite().all() and (norm := exact.norm()):
                 off = [((t.double() - exact).norm() / norm).item() for t in (ours, theirs)]
                 found.setdefault(name, []).append(off)
     return {k: (fmean(o for o, _ in v), fmean(t for _, t in v)) for k, v in found.items()}

@@ -123,6 +123,19 @@ def test_a_step_that_draws_compiles_as_one_graph() -> None:
     assert not torch.equal(first, second)
 
 
+def test_check_vjp_has_a_layer_draw() -> None:
+    @fdl.layer
+    def forgets_its_mask() -> Any:
+        def vjp(params: fdl.Params, x: Tensor, generator: Any = None) -> Any:
+            y, _ = fdl.dropout(0.5).vjp({}, x, generator)
+            return y, lambda gy, *, wrt_input=True: ({}, gy if wrt_input else None)
+
+        return fdl.Maths(vjp)
+
+    with pytest.raises(AssertionError, match="^check_vjp: with a generator: .* not the derivative"):
+        fdl.check_vjp(forgets_its_mask(), {}, X)
+
+
 def test_members_draw_each_their_own_under_vmap() -> None:
     def one(x: Tensor) -> Tensor:
         return fdl.dropout(0.5).vjp({}, x, generator)[0]

@@ -339,6 +339,7 @@ WEIGHT = torch.ones(1)
         ),
         (returned(), ({},), ValueError, r"an example of 2 to 5 parts, got \({},\)"),
         (returned(), [{}, WEIGHT], ValueError, "an example of 2 to 5 parts"),
+        (returned(), ({}, *[WEIGHT] * 5), ValueError, "an example of 2 to 5 parts"),
         (returned(), ({}, [1]), TypeError, r"inputs to be a tensor, got \[1\]"),
         (returned(), ({}, WEIGHT, None), TypeError, "targets to be a tensor, got None"),
         (returned(), ({}, WEIGHT[:0]), ValueError, r"inputs to be a batch, not empty, got \(0,\)"),
@@ -358,6 +359,12 @@ WEIGHT = torch.ones(1)
         ),
         (
             returned({}, 0.5),
+            ({}, WEIGHT, WEIGHT),
+            TypeError,
+            r"step to return \(new params, loss\)",
+        ),
+        (
+            returned({}, WEIGHT, {}, {}),
             ({}, WEIGHT, WEIGHT),
             TypeError,
             r"step to return \(new params, loss\)",
@@ -562,6 +569,13 @@ def test_a_disk_that_is_full_leaves_what_was_there(
             ({"a": torch.tensor([torch.inf, torch.nan, 1.0])}, X),
             r"outputs within .e-0[56] of Python's, got 1e-03$",
             id="beside infinities",
+        ),
+        pytest.param(
+            lambda _, x: x,
+            lambda _, x: x * torch.nan,
+            ({}, X),
+            "outputs within .* got nan$",
+            id="in what is NaN",
         ),
         pytest.param(
             lambda _, x: x,

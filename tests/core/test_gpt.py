@@ -243,6 +243,12 @@ BAD = [
         "got a float32 tensor of shape (3, 6)",
     ),
     (
+        lambda: fdl.embedding(3, 2).vjp({"weight": torch.ones(2, 3).double()}, torch.tensor(0)),
+        V,
+        "embedding: expected params['weight'] to be a float64 tensor of shape (3, 2), "
+        "got a float64 tensor of shape (2, 3)",
+    ),
+    (
         lambda: fdl.attention(2).vjp({}, torch.ones(3, 8)),
         V,
         "attention: expected x of shape (..., T, A), with A a multiple of 6, got (3, 8)",
@@ -259,11 +265,11 @@ BAD = [
     ),
     *[
         (
-            lambda norm=norm: norm.vjp(norm.init(), torch.ones(3, 8)),
+            lambda norm=norm: norm(4).vjp(norm(4).init(), torch.ones(3, 8)),
             V,
-            f"{name}: expected x of shape (..., 4), got (3, 8)",
+            f"{norm.__name__}: expected x of shape (..., 4), got (3, 8)",
         )
-        for name, norm in (("rms_norm", fdl.rms_norm(4)), ("layer_norm", fdl.layer_norm(4)))
+        for norm in (fdl.rms_norm, fdl.layer_norm)
     ],
     (
         lambda: compat.Sequential(compat.LayerModule(fdl.embedding(11, 8)))(TOKENS + 1),
@@ -289,9 +295,9 @@ def test_attention_to_oneself_is_causal_and_has_biases_by_default() -> None:
     assert not torch.equal(other.apply(params, x), asked_for.apply(params, x))
 
 
-@pytest.mark.parametrize("norm", [fdl.rms_norm(4), fdl.layer_norm(4)])
-def test_gradients_of_a_single_row_are_in_memory_of_their_own(norm: fdl.Layer) -> None:
-    _, pullback = norm.vjp(norm.init(), torch.rand(4))
+@pytest.mark.parametrize("norm", [fdl.rms_norm, fdl.layer_norm])
+def test_gradients_of_a_single_row_are_in_memory_of_their_own(norm: Any) -> None:
+    _, pullback = norm(4).vjp(norm(4).init(), torch.rand(4))
     gy = torch.rand(4)
     grads, gx = pullback(gy)
     assert len({t.data_ptr() for t in (gy, gx, *grads.values())}) == 2 + len(grads)

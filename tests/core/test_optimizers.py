@@ -129,6 +129,15 @@ def test_a_rate_that_is_a_tensor_takes_the_same_steps_as_a_number(name: str) -> 
         assert same_trees(numbers, tensors)
 
 
+def test_by_a_rate_in_single_precision_params_decay_as_by_that_number() -> None:
+    optimizer, params, grads = fdl.adam(weight_decay=0.9, decoupled=True), draw(), draw()
+    state = optimizer.init(params)
+    for percent in range(1, 100):
+        rate = torch.tensor(percent / 100)
+        by_tensor = optimizer.update(params, grads, state, rate)
+        assert same_trees(by_tensor, optimizer.update(params, grads, state, rate.item()))
+
+
 @pytest.mark.parametrize("name", [*OPTIMIZERS, "sgd"])
 @pytest.mark.parametrize("dtypes", [(torch.float32,), (torch.float64, torch.float32, torch.half)])
 def test_leaves_that_are_updated_together_become_what_each_would_alone(
@@ -475,6 +484,11 @@ MIXED: Any = {"a": ones(2), "b": ones(2).double()}
             "flat: expected an optimizer that treats all leaves alike, got decays",
         ),
         (lambda: fdl.flat(ADAM).init(MIXED), TypeError, "flat: expected leaves of one dtype"),
+        (
+            lambda: fdl.flat(ADAM).init(COMPLEX),
+            TypeError,
+            "flat.init: expected params['a'] to be a floating tensor, got a complex64",
+        ),
         (
             lambda: fdl.flat(ADAM).update({"a": W}, {"a": W.mT}, fdl.flat(ADAM).init({"a": W}), 1),
             ValueError,

@@ -18,7 +18,7 @@ changed.CHANGED = "_clipping.py"
 tested.collect.__defaults__ = (["tests/core/test_clipping.py"],)
 folder = Path(sys.argv[1])
 mutants.PROJECT, mutants.RESULTS = folder / "project", folder / "results.jsonl"
-mutants.CALLED = folder / "called.json"
+mutants.CALLED, mutants.RECORD = folder / "called.json", folder / "record.json"
 mutants.main(["functional_dl.optimizers._clipping.*"])
 """
 
