@@ -317,6 +317,17 @@ def rows(parts: Sequence[Tensor], shape: Sequence[int]) -> Tensor:
     return torch.stack(apart, 2).reshape(shape)
 
 
+def plus_product(c: Tensor, a: Tensor, b: Tensor, beta: float = 1, scale: float = 1) -> Tensor:
+    """β C + A B · scale, for batches of matrices.
+
+    In one operation, which first copies C for each matrix. Compiled, the sum is part of what comes
+    next, without that pass over memory.
+    """
+    if is_dynamo_compiling():
+        return a.bmm(b) * scale + beta * c
+    return torch.baddbmm(c, a, b, beta=beta, alpha=scale)
+
+
 def scaled_product(a: Tensor, b: Tensor, scale: float) -> Tensor:
     """A B · scale, for batches of matrices, without a pass over memory for the scale."""
     return torch.baddbmm(a.new_zeros(()), a, b, beta=0, alpha=scale)

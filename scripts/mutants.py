@@ -1,9 +1,9 @@
 """Changes functional_dl in every small way, and lists what no test notices.
 
 A mutant is tested by tests that call its function: those first that have noticed others like it,
-then a case of each test, the quickest first, then more cases. What survives is tested for longer,
-by all that take little; where collecting tests calls its function, they are collected with it in
-place. What has not changed is not tested again.
+then a case of each test, the quickest first, then all that take little. Where collecting tests
+calls its function and none notices it, they are collected anew, with it in place. What has not
+changed is not tested again.
 """
 
 import json
@@ -13,6 +13,7 @@ from collections.abc import Callable
 from fnmatch import fnmatch
 from multiprocessing import get_context
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import cli
@@ -21,48 +22,47 @@ from mutation.tested import COLLECTING, Items, Loop, collect, forked, use
 
 FOLDER = Path("mutants").resolve()
 PROJECT, RESULTS, CALLED = FOLDER / "project", FOLDER / "results.jsonl", FOLDER / "called.json"
-SECONDS = 10, 20
-"""How long the tests of a mutant may take at first, and in the end."""
+RECORD = Path("docs/results/data/mutants.json").resolve()
+SOME = 1_000
+"""How many mutants are tested before what is known is recorded."""
 
 
 class Tests:
     """Which tests call a function, and what they have noticed.
 
-    Args:
-        stage: In the first, a case of each test comes before the second of any; else the quickest.
-
     Attributes:
         seconds: How long each test takes.
     """
 
-    def __init__(self, stage: int) -> None:
+    def __init__(self) -> None:
         called = json.loads(CALLED.read_text())
         del called[COLLECTING]
         self.seconds = {test: seconds for test, (seconds, _) in called.items()}
         self._calling: dict[str, list[str]] = defaultdict(list)
         self._noticed: dict[str, Counter[str]] = defaultdict(Counter)
-        cases: Counter[str] = Counter()
-        ranks: dict[str, tuple[int, float]] = {}
         for test in sorted(self.seconds, key=lambda test: self.seconds[test]):
-            cases[name := test.partition("[")[0]] += 1
-            ranks[test] = cases[name], self.seconds[test]
-        for test in sorted(ranks, key=lambda test: ranks[test][stage:]):
             for function in called[test][1]:
                 self._calling[function].append(test)
         for found in written():
             self.note(found["mutant"], found["by"])
 
-    def of(self, mutant: str, seconds: float) -> list[str]:
-        """Those that are to be run, in this order, so many seconds long."""
-        calling = dict.fromkeys(self._calling[function_of(mutant)])
+    def of(self, mutant: str) -> list[str]:
+        """Those that are to be run, in this order."""
+        quickest = self._calling[function_of(mutant)]
+        cases: Counter[str] = Counter()
+        ranks: dict[str, int] = {}
+        for test in quickest:
+            cases[name := test.partition("[")[0]] += 1
+            ranks[test] = cases[name]
         chosen: dict[str, None] = {}
         for noticed in self._counts(mutant):
-            chosen |= dict.fromkeys(t for t, _ in noticed.most_common(40) if t in calling)
-        for test in calling:
-            seconds -= self.seconds[test]
-            if seconds < 0:
-                break
-            chosen[test] = None
+            chosen |= dict.fromkeys(t for t, _ in noticed.most_common(40) if t in ranks)
+        for tests, seconds in (sorted(ranks, key=lambda t: ranks[t]), 10.0), (quickest, 20.0):
+            for test in tests:
+                seconds -= self.seconds[test]
+                if seconds < 0:
+                    break
+                chosen[test] = None
         return [*chosen]
 
     def note(self, mutant: str, test: str) -> None:
@@ -90,12 +90,12 @@ def note_called(_: dict[str, str]) -> None:
 
 
 def test_each(
-    mutants: dict[str, str], stage: int, first_failure: Callable[[list[str]], str]
+    mutants: dict[str, str], is_last: bool, first_failure: Callable[[list[str]], str]
 ) -> None:
-    """Writes down which test notices each mutant, if one does."""
-    tests = Tests(stage)
+    """Writes down which test notices each mutant, if one does, and whether more are to come."""
+    tests = Tests()
     for mutant, of in mutants.items():
-        chosen = tests.of(mutant, SECONDS[stage])
+        chosen = tests.of(mutant)
         taken = sum(tests.seconds[test] for test in chosen)
 
         def work(mutant: str = mutant, chosen: list[str] = chosen) -> str:
@@ -104,21 +104,28 @@ def test_each(
 
         by = forked(work, 20 + 3 * taken)
         tests.note(mutant, by)
+        found = {"mutant": mutant, "of": of, "by": by, "last": is_last}
         with RESULTS.open("a") as file:
-            file.write(json.dumps({"mutant": mutant, "of": of, "stage": stage, "by": by}) + "\n")
+            file.write(json.dumps(found) + "\n")
 
 
-def first(mutants: dict[str, str], stage: int = 0) -> None:
-    """Tests mutants by tests that are collected once."""
+def collected_once(mutants: dict[str, str]) -> None:
+    """Tests mutants by tests that are collected with none in place."""
+    early = called_early()
 
     def loop(loop: Loop, items: Items) -> None:
-        test_each(mutants, stage, lambda tests: loop.first_failure([items[t] for t in tests]))
+        def first_failure(tests: list[str]) -> str:
+            return loop.first_failure([items[test] for test in tests])
+
+        for is_last in True, False:
+            share = {m: of for m, of in mutants.items() if (function_of(m) in early) != is_last}
+            test_each(share, is_last, first_failure)
 
     collect(loop)
 
 
-def second(mutants: dict[str, str]) -> None:
-    """Tests them for longer; those that collecting calls, by tests that are collected for each."""
+def collected_anew(mutants: dict[str, str]) -> None:
+    """Tests mutants by tests that are collected with each in place."""
 
     def first_failure(tests: list[str]) -> str:
         found = ["none could be collected"]
@@ -129,10 +136,12 @@ def second(mutants: dict[str, str]) -> None:
         collect(loop, sorted({test.partition("::")[0] for test in tests}))
         return found[-1]
 
-    by_collecting = {*json.loads(CALLED.read_text())[COLLECTING][1]}
-    early = {m: of for m, of in mutants.items() if function_of(m) in by_collecting}
-    first({m: of for m, of in mutants.items() if m not in early}, 1)
-    test_each(early, 1, first_failure)
+    test_each(mutants, True, first_failure)
+
+
+def called_early() -> set[str]:
+    """The functions that are called where tests are collected."""
+    return {*json.loads(CALLED.read_text())[COLLECTING][1]}
 
 
 def written() -> list[dict[str, Any]]:
@@ -141,10 +150,28 @@ def written() -> list[dict[str, Any]]:
     return [json.loads(line) for line in lines]
 
 
-def results(mutants: dict[str, str]) -> dict[str, dict[str, Any]]:
-    """What has come of those mutants that are as they were."""
-    found = {of["mutant"]: of for of in written()}
-    return {m: of for m, of in found.items() if of["of"] == mutants.get(m)}
+def known(mutants: dict[str, str]) -> dict[str, bool]:
+    """Whether tests notice each mutant that is as it was when it was tested."""
+    found: dict[str, tuple[str, bool]] = {}
+    recorded = json.loads(RECORD.read_text()) if RECORD.exists() else {}
+    for function, (of, *numbers) in recorded.items():
+        for is_noticed, each in zip((True, False), numbers, strict=True):
+            found |= {f"{function}__mutmut_{n}": (of, is_noticed) for n in each}
+    for line in written():
+        if line["by"] or line["last"]:
+            found[line["mutant"]] = line["of"], bool(line["by"])
+    return {m: found[m][1] for m, of in mutants.items() if m in found and found[m][0] == of}
+
+
+def record(mutants: dict[str, str]) -> None:
+    """Writes by function what is known: its hash, which mutants are noticed, and which are not."""
+    by_function: dict[str, tuple[str, list[int], list[int]]] = {}
+    for mutant, is_noticed in known(mutants).items():
+        function, _, number = mutant.partition("__mutmut_")
+        of = by_function.setdefault(function, (mutants[mutant], [], []))
+        of[1 if is_noticed else 2].append(int(number))
+    lines = [f"{json.dumps(f)}: {json.dumps(of)}" for f, of in by_function.items()]
+    RECORD.write_text("{\n" + ",\n".join(lines) + "\n}\n")
 
 
 def in_processes(work: Callable[[dict[str, str]], None], mutants: dict[str, str]) -> None:
@@ -162,25 +189,31 @@ def main(args: list[str] | None = None) -> None:
     """Tests the mutants that are asked for, and prints a table and what survives."""
     parser = cli.parser(str(__doc__).splitlines()[0])
     parser.add_argument("pattern", nargs="?", default="*", help="such as functional_dl.trace.*")
+    parser.add_argument("--again", action="store_true", help="test anew what has survived")
     options = parser.parse_args(args)
     os.chdir(ROOT)  # where mutmut finds its settings
-    mutants = {m: of for m, of in write(PROJECT).items() if fnmatch(m, options.pattern)}
+    mutants = write(PROJECT)
     os.chdir(PROJECT)
     sources = [f for folder in ("functional_dl", "tests") for f in (ROOT / folder).rglob("*.py")]
     if not CALLED.exists() or CALLED.stat().st_mtime < max(f.stat().st_mtime for f in sources):
         in_processes(note_called, {"": ""})
-    known = results(mutants)
-    in_processes(first, {m: of for m, of in mutants.items() if m not in known})
-    known = results(mutants)
-    if left := len(mutants.keys() - known.keys()):
-        raise SystemExit(f"mutants: expected all to be tested, got {left} that were not")
-    again = [m for m, found in known.items() if not found["by"] and found["stage"] == 0]
-    in_processes(second, {m: mutants[m] for m in again})
-    known = results(mutants)
-    survivors = [m for m, found in known.items() if not found["by"]]
+    asked = [m for m in mutants if fnmatch(m, options.pattern)]
+    found = known(mutants)
+    left = [m for m in asked if m not in found or (options.again and not found[m])]
+    Random(0).shuffle(left)  # so what has been tested is a fair sample of all, wherever it stops
+    for i in range(0, len(left), SOME):
+        in_processes(collected_once, {m: mutants[m] for m in left[i : i + SOME]})
+        record(mutants)
+    done = {line["mutant"]: line["by"] or line["last"] for line in written()}
+    in_processes(collected_anew, {m: mutants[m] for m in left if not done.get(m)})
+    record(mutants)
+    found = known(mutants)
+    if left := [m for m in asked if m not in found]:
+        raise SystemExit(f"mutants: expected all to be tested, got {len(left)} that were not")
+    survivors = [m for m in asked if not found[m]]
     for mutant in survivors:
         print(f"{mutant}\n{difference(mutant, PROJECT)}\n")
-    cli.show({"Mutants": table([*mutants], survivors)}, options.format)
+    cli.show({"Mutants": table(asked, survivors)}, options.format)
 
 
 def table(mutants: list[str], survivors: list[str]) -> list[dict[str, str]]:

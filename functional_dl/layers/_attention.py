@@ -10,7 +10,14 @@ from torch import Tensor
 
 from functional_dl._errors import check_sizes
 from functional_dl._guard import Maths, layer
-from functional_dl._numerics import at_least_single, matrices, rounded_to, rows, scaled_product
+from functional_dl._numerics import (
+    at_least_single,
+    matrices,
+    plus_product,
+    rounded_to,
+    rows,
+    scaled_product,
+)
 from functional_dl.contract import Cotangents, Layer, Params, Pullback
 from functional_dl.layers._combinators import sequential
 from functional_dl.layers._linear import linear
@@ -59,7 +66,7 @@ def attention(heads: int, causal: bool = True) -> Maths:
         q, k, v = matrices(at_least_single(x), 3, heads)
         scale, t = 1 / math.sqrt(q.shape[-1]), q.shape[-2]
         hidden = torch.full((t, t), -math.inf if causal else 0, dtype=q.dtype, device=q.device)
-        p = torch.baddbmm(hidden.triu(1), q, k.mT, alpha=scale).softmax(-1)
+        p = plus_product(hidden.triu(1), q, k.mT, scale=scale).softmax(-1)
         y = rows([p.bmm(v)], (*shape[:-1], shape[-1] // 3))
 
         def pullback(gy: Float[Tensor, "*N T B"], *, wrt_input: bool = True) -> Cotangents:
@@ -68,7 +75,7 @@ def attention(heads: int, causal: bool = True) -> Maths:
             gy = at_least_single(gy)
             by_head = (gy * y).unflatten(-1, (heads, -1)).sum(-1, keepdim=True).flatten(-2)
             (delta,), (gy,) = matrices(by_head, 1, heads), matrices(gy, 1, heads)
-            gs = torch.baddbmm(delta, gy, v.mT, beta=-1).mul_(p)
+            gs = plus_product(delta, gy, v.mT, beta=-1).mul_(p)
             gq, gk = scaled_product(gs, k, scale), scaled_product(gs.mT, q, scale)
             return {}, rounded_to(dtype, rows([gq, gk, p.mT.bmm(gy)], shape))
 

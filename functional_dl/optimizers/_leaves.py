@@ -41,7 +41,7 @@ TreesUpdate: TypeAlias = Callable[[Params, Params, State], tuple[Params, State]]
 _LEAST_MAX = torch.finfo(torch.float16).max
 """What is finite in every dtype."""
 
-_SMALL = 1 << 14
+SMALL = 1 << 14
 """Up to so many elements, calling an operation takes longer than carrying it out."""
 
 
@@ -216,7 +216,7 @@ def _each_leaf(
     """What becomes of leaves, each by the rule for those that decay or for those that don't."""
     alike: dict[Any, list[int]] = {}
     for i, p in enumerate(leaves[0]):
-        small = p.numel() <= _SMALL and p.dtype.itemsize >= 4 and p.dim()
+        small = p.numel() <= SMALL and p.dtype.itemsize >= 4 and p.dim()
         alike.setdefault((decay[i], p.dtype if small else i), []).append(i)
     made = [[*of] for of in (leaves[0], *leaves[2:])]  # places for what is new
     for (decays, _), places in alike.items():

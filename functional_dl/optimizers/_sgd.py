@@ -10,6 +10,7 @@ from torch.compiler import is_compiling
 from functional_dl._numerics import computed_once
 from functional_dl.contract import Params
 from functional_dl.optimizers._leaves import (
+    SMALL,
     check_lr,
     leaves_alike,
     one_by_one,
@@ -37,7 +38,7 @@ def sgd(params: Params, grads: Params, lr: float | Tensor, *, donate: bool = Fal
             it raises. Nothing else may use that memory. It is for inference mode: grads made or
             used elsewhere, where autograd or `torch.func` may follow them, are left alone, as they
             are with a tensor as lr and in `torch.vmap`. It saves a large network 2 to 5 % of a
-            step, and as much memory as params take.
+            step, and as much memory as params take; those of a small one are sooner made anew.
 
     Returns:
         The new params; but for donated grads, nothing that is passed in is changed.
@@ -56,6 +57,7 @@ def sgd(params: Params, grads: Params, lr: float | Tensor, *, donate: bool = Fal
     """
     check_lr("sgd", lr)
     ps, gs = leaves_alike("sgd", params, grads, lr)
+    donate = donate and any(p.numel() > SMALL for p in ps)
     if isinstance(lr, Tensor):
         lr = computed_once(lr)
     elif len(ps) > 1 and not donate and not is_compiling():

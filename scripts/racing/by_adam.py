@@ -61,8 +61,8 @@ def eager(step: Step, *_: Any) -> Step:
     return step
 
 
-def compiled(step: Step, *_: Any) -> Step:
-    """By the recipe of `functional_dl.stacked`.
+def compiled(step: Step, *_: Any, **more: Any) -> Step:
+    """By the recipe of `functional_dl.stacked`, and more options of Inductor.
 
     The step gets code of its own: torch keeps what it compiles by code, and a contestant would have
     to look through what is compiled for others each time.
@@ -72,7 +72,7 @@ def compiled(step: Step, *_: Any) -> Step:
         step = FunctionType(
             code, step.__globals__, step.__name__, step.__defaults__, step.__closure__
         )
-    return torch.compile(step, **COMPILED)
+    return torch.compile(step, **COMPILED | {"options": COMPILED["options"] | more})
 
 
 def by_steps(make: Make, step: Step, carry: Any, data: Batches) -> Turn:
@@ -142,9 +142,15 @@ def updating(model: fdl.Layer, optimizer: fdl.Optimizer, data: Batches) -> Turn:
     return all_of(data, step)
 
 
-def torch_func(model: nn.Module, criterion: nn.Module, data: Batches, decay: float = 0.0) -> Turn:
+def torch_func(
+    model: nn.Module,
+    criterion: nn.Module,
+    data: Batches,
+    decay: float = 0.0,
+    make: Make = compiled,
+) -> Turn:
     """torch.func over PyTorch's modules."""
-    return by_steps(compiled, func_step(model, criterion, decay), func_carry(model), data)
+    return by_steps(make, func_step(model, criterion, decay), func_carry(model), data)
 
 
 def jax_by_steps(step: Step, carry: Any, data: Batches) -> Turn:

@@ -16,15 +16,17 @@ import functional_dl as fdl
 from classifier.trainers import RATE
 from language import text
 from language.plan import Plan
+from language.trainers import THRIFTY
 from racing import by_adam
 from racing.adam_peers import func_carry, jax_step
-from racing.by_adam import Batches, compiled, jax_by_steps
+from racing.by_adam import Batches, jax_by_steps
 from racing.jax_gpt import jax_loss
 from racing.race import Turn
 from report.contestant import Contestant, Whose
 
 DECAY = 0.1
 ADAMW = fdl.adam(weight_decay=DECAY, decoupled=True)
+compiled = partial(by_adam.compiled, **THRIFTY)
 STEPS = 4
 PLANS = tuple(
     Plan(layers, width, 4, 64, style, True, batch, STEPS, RATE, seed=0)
@@ -91,7 +93,7 @@ def pytorch(plan: Plan, **options: Any) -> Turn:
 
 def torch_func(plan: Plan) -> Turn:
     """torch.func over PyTorch's modules."""
-    return by_adam.torch_func(twin(plan), EachToken(), data(plan), DECAY)
+    return by_adam.torch_func(twin(plan), EachToken(), data(plan), DECAY, compiled)
 
 
 def jax(plan: Plan) -> Turn:

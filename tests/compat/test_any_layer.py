@@ -113,6 +113,13 @@ def test_an_integer_input_has_no_gradient(wrap: Callable[[Module], Module]) -> N
     assert module.grads()[0][2].tolist() == [2, 2]
 
 
+def test_a_layer_of_whole_numbers_draws_in_training() -> None:
+    module = LayerModule(fdl.sequential(fdl.embedding(3, 64), fdl.dropout(0.5)))
+    x = torch.tensor([2, 2, 0])
+    assert (module(x) == 0).any()
+    assert module.eval()(x).all()
+
+
 def test_a_users_layer_may_go_back_by_autograd() -> None:
     def sine(x: Tensor, gy: Tensor) -> tuple[Tensor, Any]:
         with torch.enable_grad():

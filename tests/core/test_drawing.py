@@ -132,7 +132,9 @@ def test_check_vjp_has_a_layer_draw() -> None:
 
         return fdl.Maths(vjp)
 
-    with pytest.raises(AssertionError, match="^check_vjp: with a generator: .* not the derivative"):
+    with pytest.raises(
+        AssertionError, match=r"^check_vjp: with a generator: .* not the derivative"
+    ):
         fdl.check_vjp(forgets_its_mask(), {}, X)
 
 

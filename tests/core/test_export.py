@@ -340,6 +340,7 @@ WEIGHT = torch.ones(1)
         (returned(), ({},), ValueError, r"an example of 2 to 5 parts, got \({},\)"),
         (returned(), [{}, WEIGHT], ValueError, "an example of 2 to 5 parts"),
         (returned(), ({}, *[WEIGHT] * 5), ValueError, "an example of 2 to 5 parts"),
+        (returned(), ({}, *[WEIGHT] * 4), ValueError, "params, state if there is any, inputs, and"),
         (returned(), ({}, [1]), TypeError, r"inputs to be a tensor, got \[1\]"),
         (returned(), ({}, WEIGHT, None), TypeError, "targets to be a tensor, got None"),
         (returned(), ({}, WEIGHT[:0]), ValueError, r"inputs to be a batch, not empty, got \(0,\)"),

@@ -222,6 +222,16 @@ def test_many_networks_are_stacked() -> None:
 # As any layer
 
 
+def test_its_layers_draw_from_the_generator_that_it_is_handed() -> None:
+    f = fdl.sequential(fdl.linear(3, 3), fdl.dropout(0.5), fdl.linear(3, 3))
+    model = fdl.tied(f, {"2.weight": "0.weight"})
+    params = model.init()
+    filled = params | {"2": params["2"] | {"weight": params["0"]["weight"]}}
+    drawn = model.vjp(params, X, torch.Generator().manual_seed(1))[0]
+    assert same_bits(drawn, f.vjp(filled, X, torch.Generator().manual_seed(1))[0])
+    assert not torch.equal(drawn, model.apply(params, X))
+
+
 def test_frozen_it_has_no_params_and_the_same_cotangent() -> None:
     for name, model in MODELS.items():
         params, _ = leaves_of(name)

@@ -34,6 +34,15 @@ def done(folder: Path) -> list[str]:
     return [json.loads(line)["mutant"] for line in lines]
 
 
+def test_contributing_says_how_many_are_noticed() -> None:
+    root = Path(__file__).parents[2]
+    record = json.loads((root / "docs/results/data/mutants.json").read_text())
+    noticed, survived = (sum(len(of[i]) for of in record.values()) for i in (1, 2))
+    assert noticed > 0.95 * (noticed + survived)
+    said = f"Of {noticed + survived:,} mutants, tests notice {noticed:,}."
+    assert said in (root / "CONTRIBUTING.md").read_text()
+
+
 @pytest.mark.slow
 def test_it_shows_what_no_test_notices_and_counts_the_rest(tmp_path: Path) -> None:
     command = [sys.executable, "-c", RUN, str(tmp_path)]
