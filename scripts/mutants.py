@@ -165,12 +165,16 @@ def known(mutants: dict[str, str]) -> dict[str, bool]:
 
 def record(mutants: dict[str, str]) -> None:
     """Writes by function what is known: its hash, which mutants are noticed, and which are not."""
-    by_function: dict[str, tuple[str, list[int], list[int]]] = {}
+    by_function: dict[str, dict[bool, list[int]]] = {}
     for mutant, is_noticed in known(mutants).items():
         function, _, number = mutant.partition("__mutmut_")
-        of = by_function.setdefault(function, (mutants[mutant], [], []))
-        of[1 if is_noticed else 2].append(int(number))
-    lines = [f"{json.dumps(f)}: {json.dumps(of)}" for f, of in by_function.items()]
+        numbers = by_function.setdefault(function, {True: [], False: []})
+        numbers[is_noticed].append(int(number))
+    hashes = {function_of(mutant): of for mutant, of in mutants.items()}
+    lines = [
+        f"{json.dumps(f)}: {json.dumps([hashes[f], *numbers.values()])}"
+        for f, numbers in by_function.items()
+    ]
     RECORD.write_text("{\n" + ",\n".join(lines) + "\n}\n")
 
 
