@@ -317,7 +317,7 @@ def rows(parts: Sequence[Tensor], shape: Sequence[int]) -> Tensor:
     return torch.stack(apart, 2).reshape(shape)
 
 
-def plus_product(c: Tensor, a: Tensor, b: Tensor, beta: float = 1, scale: float = 1) -> Tensor:
+def plus_product(c: Tensor, a: Tensor, b: Tensor, beta: float = 1.0, scale: float = 1.0) -> Tensor:
     """β C + A B · scale, for batches of matrices.
 
     In one operation, which first copies C for each matrix. Compiled, the sum is part of what comes

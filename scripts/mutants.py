@@ -22,7 +22,7 @@ from mutation.tested import COLLECTING, Items, Loop, collect, forked, use
 
 FOLDER = Path("mutants").resolve()
 PROJECT, RESULTS, CALLED = FOLDER / "project", FOLDER / "results.jsonl", FOLDER / "called.json"
-RECORD = Path("docs/results/data/mutants.json").resolve()
+RECORD = Path("scripts/mutation/known.json").resolve()
 SOME = 1_000
 """How many mutants are tested before what is known is recorded."""
 
