@@ -158,9 +158,9 @@ def unguarded(f: Layer) -> Vjp:
 
 
 def proven(f: Layer) -> bool:
-    """Whether a layer is one of this package that is made of no others: its shapes need no look."""
+    """Whether a layer is all of this package, so that its shapes need no look."""
     call = call_of(f)
-    if not isinstance(call, _LayerCall) or call.layers:
+    if not isinstance(call, _LayerCall) or not all(map(proven, call.layers.values())):
         return False
     return call.constructor.__module__.startswith("functional_dl.")
 
@@ -252,7 +252,8 @@ class _LayerCall(Call):
                 raise ValueError
             if dtype.itemsize == 2 and in_autocast(x):  # which may have cast params to it
                 self.explain(params, x, *given)
-            y, pullback = self.maths.vjp(params, x, *given)
+            maths = self.maths.vjp
+            y, pullback = maths(params, x, *given) if given else maths(params, x)
             if y.dtype is not dtype or not floating:
                 if floating or not y.is_floating_point():
                     raise TypeError
@@ -268,8 +269,8 @@ class _LayerCall(Call):
             given = [gy]
             del gy  # nobody holds it any longer than the pullback does
             grads, gx = pullback(given.pop(), wrt_input=wrt_input)
-            g = gx if gx is not None or self.layers else _first(grads)
-            if isinstance(g, Tensor) and g.dtype is not dtype and in_autocast(g):
+            g: Any = gx if gx is not None or self.layers else _first(grads)
+            if getattr(g, "dtype", dtype) is not dtype and in_autocast(g):
                 raise not_like(self.name, "a gradient", g, dtype, g.shape)
             return grads, gx
 

@@ -49,7 +49,11 @@ def value_and_grad(model: Layer, loss: Loss) -> Callable[..., tuple[Tensor, Para
     def f(
         params: Params, inputs: Tensor, targets: Tensor, generator: Generator = None
     ) -> tuple[Tensor, Params]:
-        outputs, pullback = model.vjp(params, inputs, *given("value_and_grad", model, generator))
+        if generator is None:
+            outputs, pullback = model.vjp(params, inputs)
+        else:
+            drawing = given("value_and_grad", model, generator)
+            outputs, pullback = model.vjp(params, inputs, *drawing)
         value, loss_pullback = loss.vjp(outputs, targets)
         grads, _ = pullback(loss_pullback(), wrt_input=False)
         return value, grads

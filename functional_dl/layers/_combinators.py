@@ -9,7 +9,7 @@ from torch import Tensor
 
 from functional_dl._errors import not_a, not_like
 from functional_dl._guard import Maths, layer, maths_of, proven, unguarded
-from functional_dl.contract import Cotangents, Generator, Layer, Params, Pullback
+from functional_dl.contract import Cotangents, Generator, Layer, Params, Pullback, Vjp
 
 
 @layer
@@ -35,38 +35,40 @@ def sequential(*layers: Layer) -> Maths:
             dtype than it gets, besides what its layers raise.
     """
     named = _named("sequential", layers)
-    chain = [(k, unguarded(f), f.draws, proven(f)) for k, f in named.items()]
+    chain = [(k, _watched("sequential", k, f), f.draws) for k, f in named.items()]
 
     def vjp(
         params: Params, x: Shaped[Tensor, "*A"], generator: Generator = None
     ) -> tuple[Float[Tensor, "*B"], Pullback]:
         dtype = x.dtype
-        links: list[tuple[str, Pullback, Any, bool | None]] = []
+        links: list[tuple[str, Pullback, bool | None]] = []
         some: bool | None = False  # whether a layer before has params; None if x has no cotangent
-        for k, f, draws, known in chain:
+        for k, f, draws in chain:
             p = params[k]
-            shape = None if known else x.shape
             x, pullback_of_f = f(p, x, generator) if draws else f(p, x)
             if x.dtype is not dtype:
                 if dtype.is_floating_point:
                     raise not_like("sequential", f"y of layer {k}", x, dtype, x.shape)
                 dtype, some = x.dtype, None  # integers, which have no cotangent
-            links.append((k, pullback_of_f, shape, some))
-            some = some or bool(p)
+            links.append((k, pullback_of_f, some))
+            if p:
+                some = True
 
         def pullback(gy: Float[Tensor, "*B"], *, wrt_input: bool = True) -> Cotangents:
-            grads: Params = {k: {} for k in named}  # keeps the order of construction
+            grads: Params = dict.fromkeys(named)  # keeps the order of construction
             gx: Any = gy
             del gy  # gx alone holds a cotangent, and only until the next one is there
-            for k, pullback_of_f, shape, some in reversed(links):
-                wrt_x = some is not None and (wrt_input or some)
+            rest = reversed(links)
+            for k, pullback_of_f, some in rest:
+                wrt_x = some or (wrt_input and some is not None)
                 grads[k], gx = pullback_of_f(gx, wrt_input=wrt_x)
-                if not wrt_x:
-                    return grads, None  # nothing before needs it
-                if gx is None or gx.dtype is not dtype or (shape is not None and gx.shape != shape):
+                if not wrt_x:  # no layer before has params
+                    for before, *_ in rest:
+                        grads[before] = {}
+                    return grads, None
+                if gx.dtype is not dtype:
                     from_layer = f"the cotangent from layer {k}"
-                    expected = getattr(gx, "shape", ()) if shape is None else shape
-                    raise not_like("sequential", from_layer, gx, dtype, expected)
+                    raise not_like("sequential", from_layer, gx, dtype, gx.shape)
             return grads, gx if wrt_input else None
 
         return x, pullback
@@ -157,7 +159,7 @@ def parallel(*layers: Layer) -> Maths:
     if not layers:
         raise ValueError("parallel: expected at least one layer, got none")
     named = _named("parallel", layers)
-    branches = [(k, unguarded(f), f.draws) for k, f in named.items()]
+    branches = [(k, _watched("parallel", k, f), f.draws) for k, f in named.items()]
 
     def summed(ys: dict[str, Tensor]) -> Tensor:
         first, *others = ys
@@ -184,9 +186,6 @@ def parallel(*layers: Layer) -> Maths:
             for k, pullback_of_f in reversed(pullbacks.items()):
                 grads[k], part = pullback_of_f(gy, wrt_input=wrt_input)
                 if wrt_input:
-                    if part is None or part.shape != x.shape or part.dtype is not x.dtype:
-                        from_layer = f"the cotangent from layer {k}"
-                        raise not_like("parallel", from_layer, part, x.dtype, x.shape)
                     gx = part if gx is None else gx + part
             return grads, gx
 
@@ -196,6 +195,27 @@ def parallel(*layers: Layer) -> Maths:
         return summed({k: f.apply(params[k], x) for k, f in named.items()})
 
     return Maths(vjp, layers=named, apply=apply)
+
+
+def _watched(name: str, k: str, f: Layer) -> Vjp:
+    """The vjp of layer k, without its checks; of somebody's own, with a look at its cotangents."""
+    vjp_of_f = unguarded(f)
+    if proven(f):
+        return vjp_of_f
+
+    def vjp(params: Any, x: Tensor, *generator: Generator) -> tuple[Tensor, Pullback]:
+        y, pullback_of_f = vjp_of_f(params, x, *generator)
+        dtype, shape = x.dtype, x.shape
+
+        def pullback(gy: Tensor, *, wrt_input: bool = True) -> tuple[Any, Tensor | None]:
+            grads, gx = pullback_of_f(gy, wrt_input=wrt_input)
+            if wrt_input and (gx is None or gx.dtype is not dtype or gx.shape != shape):
+                raise not_like(name, f"the cotangent from layer {k}", gx, dtype, shape)
+            return grads, gx
+
+        return y, pullback
+
+    return vjp
 
 
 def _named(name: str, layers: tuple[Layer, ...]) -> dict[str, Layer]:

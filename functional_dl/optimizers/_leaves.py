@@ -23,6 +23,7 @@ from functional_dl.optimizers._operations import (
     OnOne,
     Operations,
     known,
+    may_write,
     rounded,
 )
 from functional_dl.state_dict import check_untied
@@ -170,44 +171,85 @@ def leaves_alike(
 
     Raises what doesn't fit, in the name of the optimizer.
     """
+    ps: list[Tensor] = []
+    gs: list[Tensor] = []
+
+    def gather(p: Tensor, g: Tensor) -> None:
+        ps.append(p)
+        gs.append(g)
+
+    each_leaf(name, gather, params, grads, lr)
+    if state and any(p.is_complex() for p in ps):
+        check_grads(name, params, grads, real=True)
+    return [ps, gs, *(_leaves(name, params, tree, k) for k, tree in (state or {}).items())]
+
+
+def _leaves(name: str, params: Params, tree: Params, k: str) -> list[Tensor]:
+    """Those of a tree of the state, in params' order."""
+    leaves: list[Tensor] = []
     try:
-        ps, gs = [], []
-        _gather(params, grads, ps, gs)
-        remembered = [_gather(params, tree, [], []) for tree in state.values()] if state else []
-        if state and any(p.is_complex() for p in ps):
-            raise TypeError
+        _each(lambda _, leaf: leaves.append(leaf), params, tree, False, [])
+    except Exception:
+        check_grads(name, params, tree, f"state[{k!r}]")
+        raise
+    return leaves
+
+
+def each_leaf(
+    name: str,
+    f: Callable[..., Any],
+    params: Params,
+    grads: Params,
+    lr: float | Tensor,
+    donate: bool = False,
+) -> Params:
+    """f(p, ∇p) of each leaf, in its place.
+
+    With donate, it is f(p, ∇p, out=∇p) where that may be.
+
+    Raises what doesn't fit, in the name of the optimizer.
+    """
+    ps: list[Tensor] = []
+    try:
+        made = _each(f, params, grads, donate and may_write(), ps)
         if not is_dynamo_compiling() and len({*map(id, ps)}) < len(ps):
             check_untied(name, params)
         if not isinstance(lr, Tensor) and lr > _LEAST_MAX:
             check_fits(name, lr, params)
-        return [ps, gs, *remembered]
+        return made
     except Exception:
-        check_grads(name, params, grads, real=bool(state))
-        for k, tree in (state or {}).items():
-            check_grads(name, params, tree, f"state[{k!r}]")
+        check_grads(name, params, grads)
         check_fits(name, lr, params)
         raise
 
 
-def _gather(params: Params, tree: Params, ps: list[Tensor], leaves: list[Tensor]) -> list[Tensor]:
-    """Adds those of params to ps, and those of tree to leaves, which it returns."""
+def _each(
+    f: Callable[..., Any], params: Params, tree: Params, into: bool, ps: list[Tensor]
+) -> Params:
+    """f of each leaf of params, which ps gets, and of tree's, which may become what f gives."""
     if len(params) != len(tree):
         raise ValueError
+    made: Params = {}
     for k, p in params.items():
         leaf = tree[k]
         if isinstance(p, dict):
-            if p or leaf != {}:
-                _gather(p, leaf, ps, leaves)
-        elif (
+            made[k] = _each(f, p, leaf, into, ps) if p or leaf != {} else {}
+            continue
+        if (
             p.shape != leaf.shape
             or (dtype := p.dtype) is not leaf.dtype
             or not (dtype.is_floating_point or dtype.is_complex)
         ):
             raise ValueError
-        else:
-            ps.append(p)
-            leaves.append(leaf)
-    return leaves
+        ps.append(p)
+        if into and leaf.is_inference() and p.is_contiguous() and leaf.is_contiguous():
+            try:
+                made[k] = f(p, leaf, out=leaf)
+                continue
+            except RuntimeError:  # torch.vmap, before anything is written
+                pass
+        made[k] = f(p, leaf)
+    return made
 
 
 def _each_leaf(
@@ -222,7 +264,7 @@ def _each_leaf(
     for (decays, _), places in alike.items():
         rule = decaying if decays else leaf
         those = [[of[i] for i in places] for of in leaves] if len(alike) > 1 else leaves
-        new = _at_once(rule, *those) or one_by_one(rule, donate, *those)
+        new = _at_once(rule, *those) or _one_by_one(rule, donate, *those)
         if len(alike) == 1:
             return new
         for column, part in zip(made, new, strict=True):
@@ -242,13 +284,17 @@ def _at_once(rule: LeafRule, *leaves: list[Tensor]) -> Sequence[Sequence[Tensor]
     return []
 
 
-def one_by_one(rule: LeafRule, donate: bool, *leaves: list[Tensor]) -> Sequence[Sequence[Tensor]]:
+def _one_by_one(rule: LeafRule, donate: bool, *leaves: list[Tensor]) -> Sequence[Sequence[Tensor]]:
     """What becomes of leaves, of which each may be written on if they are donated."""
-    made = [
-        (rule if of[0].dim() else _of_row(rule))(OnOne(of[0].dtype, donate), *of)
-        for of in zip(*leaves, strict=True)
-    ]
+    made = [on_one(rule, donate, *of) for of in zip(*leaves, strict=True)]
     return [*zip(*made, strict=True)] or [[] for _ in leaves[1:]]
+
+
+def on_one(rule: LeafRule, donate: bool, *leaf: Tensor) -> Sequence[Tensor]:
+    """What becomes of a leaf, with its gradient and all that is remembered for it."""
+    if not leaf[0].dim():
+        rule = _of_row(rule)
+    return rule(OnOne(leaf[0].dtype, donate), *leaf)
 
 
 def _of_row(rule: LeafRule) -> LeafRule:

@@ -6,7 +6,7 @@ leaves.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any, TypeAlias
 
 import torch
@@ -16,13 +16,20 @@ from torch.compiler import is_compiling, is_dynamo_compiling
 from functional_dl._numerics import computed_once
 
 
+def may_write() -> bool:
+    """Whether what is donated may be written on, which autograd and torch.func must not follow.
+
+    They may do so out of inference mode. Whether they do takes longer to find out than donation
+    saves.
+    """
+    return not is_compiling() and torch.is_inference_mode_enabled()
+
+
 class OnOne:
     """Carries out operations on a leaf.
 
-    The result of one that names a home takes its memory, if that is donated, unless x and home are
-    laid out in different ways, or autograd or torch.func may follow them, which they do out of
-    inference mode, and with a home from there. Whether they do follow them takes longer to find out
-    than donation saves.
+    The result of one that names a home takes its memory, if that is donated and may be written on,
+    unless it comes from out of inference mode, or x and home are laid out in different ways.
 
     Attributes:
         dtype: That of the leaf.
@@ -30,7 +37,7 @@ class OnOne:
 
     def __init__(self, dtype: torch.dtype, donate: bool) -> None:
         self.dtype = dtype
-        self._writes = donate and not is_compiling() and torch.is_inference_mode_enabled()
+        self._writes = donate and may_write()
 
     def __call__(
         self, operation: Callable[..., Any], x: Any, *args: Any, home: Any = None, **options: Any
@@ -87,19 +94,14 @@ _FOR_EACH: dict[Any, Callable[..., Any]] = {
 }
 
 
-def minus_multiple(do: Operations, p: Any, lr: float | Tensor, g: Any, home: Any = None) -> Any:
+def minus_multiple(do: Operations, p: Any, lr: float | Tensor, g: Any) -> Any:
     """p − lr · g, rounded once like the add_(g, alpha=-lr) of PyTorch's SGD.
 
     It is not written as add(p, g, alpha=-lr), since torch 2.13's compiler loses that alpha.
     """
     if isinstance(lr, Tensor):
         return do(torch.addcmul, p, g, lr, value=-1)
-    return do(torch.sub, p, g, alpha=float(lr), home=home)  # by a float, no integers are scaled
-
-
-def all_minus_multiple(ps: list[Tensor], lr: float, gs: list[Tensor]) -> Sequence[Tensor]:
-    """p − lr · g for each, as `minus_multiple` by `OnEach`, which takes a small step 3 % more."""
-    return _of_torch._foreach_sub(ps, gs, alpha=lr)
+    return do(torch.sub, p, g, alpha=float(lr))  # by a float, no integers are scaled
 
 
 def minus_ratio(do: Operations, p: Any, size: float | Tensor, a: Any, b: Any, home: Any) -> Any:

@@ -2,25 +2,16 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
+import torch
 from torch import Tensor
-from torch.compiler import is_compiling
 
 from functional_dl._numerics import computed_once
 from functional_dl.contract import Params
-from functional_dl.optimizers._leaves import (
-    SMALL,
-    check_lr,
-    leaves_alike,
-    one_by_one,
-    tree_like,
-)
-from functional_dl.optimizers._operations import (
-    Operations,
-    all_minus_multiple,
-    minus_multiple,
-)
+from functional_dl.optimizers._leaves import check_lr, each_leaf, on_one
+from functional_dl.optimizers._operations import Operations, minus_multiple
 
 
 def sgd(params: Params, grads: Params, lr: float | Tensor, *, donate: bool = False) -> Params:
@@ -38,7 +29,7 @@ def sgd(params: Params, grads: Params, lr: float | Tensor, *, donate: bool = Fal
             it raises. Nothing else may use that memory. It is for inference mode: grads made or
             used elsewhere, where autograd or `torch.func` may follow them, are left alone, as they
             are with a tensor as lr and in `torch.vmap`. It saves a large network 2 to 5 % of a
-            step, and as much memory as params take; those of a small one are sooner made anew.
+            step, and as much memory as params take.
 
     Returns:
         The new params; but for donated grads, nothing that is passed in is changed.
@@ -56,18 +47,12 @@ def sgd(params: Params, grads: Params, lr: float | Tensor, *, donate: bool = Fal
         {'weight': tensor([0.5000])}
     """
     check_lr("sgd", lr)
-    ps, gs = leaves_alike("sgd", params, grads, lr)
-    donate = donate and any(p.numel() > SMALL for p in ps)
-    if isinstance(lr, Tensor):
-        lr = computed_once(lr)
-    elif len(ps) > 1 and not donate and not is_compiling():
-        try:
-            return tree_like(params, iter(all_minus_multiple(ps, float(lr), gs)))
-        except RuntimeError:  # torch.vmap
-            pass
+    if not isinstance(lr, Tensor):
+        leaf = partial(torch.sub, alpha=float(lr))  # by a float, no integers are scaled
+        return each_leaf("sgd", leaf, params, grads, lr, donate)
+    rate = computed_once(lr)
 
-    def leaf(do: Operations, p: Any, g: Any) -> tuple[Any]:
-        return (minus_multiple(do, p, lr, g, home=g),)
+    def rule(do: Operations, p: Any, g: Any) -> tuple[Any]:
+        return (minus_multiple(do, p, rate, g),)
 
-    (new,) = one_by_one(leaf, donate, ps, gs)
-    return tree_like(params, iter(new))
+    return each_leaf("sgd", lambda p, g: on_one(rule, False, p, g)[0], params, grads, lr)

@@ -354,6 +354,14 @@ REFUSED: dict[str, tuple[Callable[[Tensor], Any], str]] = {
 }
 
 
+def test_any_nan_is_like_another() -> None:
+    def step(x: Tensor) -> Tensor:
+        nan = (x - x) / (x - x)
+        return nan.neg() if next(NUMBER) % 2 else nan  # of other bits in every second call
+
+    assert fdl.trace(step, ones(3))(ones(3)).isnan().all()
+
+
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of torch.jit and data_ptr
 @pytest.mark.parametrize("what", REFUSED)
 def test_refuses_a_step_that_operations_on_tensors_are_not_all_of(what: str) -> None:
