@@ -41,10 +41,11 @@ const whichStarts = (page, words) =>
     words,
   );
 
-/** Picks what a key leads to from nothing. */
+/** Picks what a key leads to from nothing, and waits for the picture of it. */
 async function pick(page, ...keys) {
   await page.focus("#microscope-canvas");
   for (const key of ["Escape", "ArrowRight", ...keys]) await page.keyboard.press(key);
+  for (let i = 0; i < 2; i++) await page.evaluate(() => new Promise(requestAnimationFrame));
 }
 
 /** What the page is to show of some samples, or of the batch: from its own modules and files. */
