@@ -252,7 +252,7 @@ class _LayerCall(Call):
                 raise ValueError
             if dtype.itemsize == 2 and in_autocast(x):  # which may have cast params to it
                 self.explain(params, x, *given)
-            maths = self.maths.vjp
+            maths = self.maths.vjp  # a call with * takes longer
             y, pullback = maths(params, x, *given) if given else maths(params, x)
             if y.dtype is not dtype or not floating:
                 if floating or not y.is_floating_point():

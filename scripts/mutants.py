@@ -81,12 +81,13 @@ def note_called(_: dict[str, str]) -> None:
     """Writes which functions each test calls, and which collecting them has called."""
 
     def loop(loop: Loop, items: Items) -> None:
-        said = forked(lambda: CALLED.write_text(json.dumps(loop.called(items))), seconds=3600)
-        if not said.isdigit():
-            raise SystemExit(f"mutants: expected all tests to pass unchanged, got {said}")
+        said.append(forked(lambda: CALLED.write_text(json.dumps(loop.called(items))), seconds=3600))
 
+    said: list[str] = []
     use("stats")
     collect(loop)
+    if not said[-1].isdigit():  # raised here, since pytest would go on
+        raise SystemExit(f"mutants: expected all tests to pass unchanged, got {said[-1]}")
 
 
 def test_each(
@@ -187,6 +188,8 @@ def in_processes(work: Callable[[dict[str, str]], None], mutants: dict[str, str]
         process.start()
     for process in processes:
         process.join()
+    if any(process.exitcode for process in processes):
+        raise SystemExit("mutants: expected every process to end well, got one that did not")
 
 
 def main(args: list[str] | None = None) -> None:

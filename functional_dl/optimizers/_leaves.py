@@ -203,9 +203,7 @@ def each_leaf(
     lr: float | Tensor,
     donate: bool = False,
 ) -> Params:
-    """f(p, ∇p) of each leaf, in its place.
-
-    With donate, it is f(p, ∇p, out=∇p) where that may be.
+    """f(p, ∇p) of each leaf, in its place; with donate, f(p, ∇p, out=∇p) where that may be.
 
     Raises what doesn't fit, in the name of the optimizer.
     """
@@ -226,7 +224,10 @@ def each_leaf(
 def _each(
     f: Callable[..., Any], params: Params, tree: Params, into: bool, ps: list[Tensor]
 ) -> Params:
-    """f of each leaf of params, which ps gets, and of tree's, which may become what f gives."""
+    """f(p, t) of each leaf p of params and t of tree, in its place; ps gets every p.
+
+    With into, f may write on t: it is f(p, t, out=t) where `OnOne` would do so.
+    """
     if len(params) != len(tree):
         raise ValueError
     made: Params = {}

@@ -57,7 +57,7 @@ class Loop:
 
     def first_failure(self, items: list[pytest.Item]) -> str:
         """Runs tests until one fails; gives its name, or none."""
-        for item, following in zip(items, [*items[1:], None], strict=True):
+        for item, following in zip(items, [*items[1:], None], strict=False):  # there may be none
             if not self.passes(item, following):
                 return item.nodeid
         return ""

@@ -440,6 +440,11 @@ BAD = [
     (lambda: sgd(grads={}), V, "sgd: expected grads with the keys ['weight', 'bias'], got []"),
     (lambda: sgd(grads=LINEAR | {"scale": B}), V, "sgd: expected grads with the keys"),
     (
+        lambda: sgd({"0": LINEAR, "1": {}}, {"0": LINEAR, "1": LINEAR}),
+        V,
+        "sgd: expected grads['1'] with the keys [], got ['weight', 'bias']",
+    ),
+    (
         lambda: sgd({"0": LINEAR}, {"0": W}),
         T,
         "sgd: expected grads['0'] to be a dict, got a float32",
