@@ -182,10 +182,14 @@ def parallel(*layers: Layer) -> Maths:
         def pullback(gy: Float[Tensor, "*B"], *, wrt_input: bool = True) -> Cotangents:
             grads: Params = {k: {} for k in named}
             gx: Any = None
+            part: Any
             wrt_input = wrt_input and x.is_floating_point()
             for k, pullback_of_f in reversed(pullbacks.items()):
                 grads[k], part = pullback_of_f(gy, wrt_input=wrt_input)
                 if wrt_input:
+                    if part.dtype is not x.dtype:
+                        from_layer = f"the cotangent from layer {k}"
+                        raise not_like("parallel", from_layer, part, x.dtype, part.shape)
                     gx = part if gx is None else gx + part
             return grads, gx
 
@@ -198,7 +202,10 @@ def parallel(*layers: Layer) -> Maths:
 
 
 def _watched(name: str, k: str, f: Layer) -> Vjp:
-    """The vjp of layer k, without its checks; of somebody's own, with a look at its cotangents."""
+    """The vjp of layer k, without its checks; of somebody's own, with one of its cotangent's shape.
+
+    The dtype is to be checked of all: within torch.autocast, those of this package change it too.
+    """
     vjp_of_f = unguarded(f)
     if proven(f):
         return vjp_of_f
@@ -209,7 +216,7 @@ def _watched(name: str, k: str, f: Layer) -> Vjp:
 
         def pullback(gy: Tensor, *, wrt_input: bool = True) -> tuple[Any, Tensor | None]:
             grads, gx = pullback_of_f(gy, wrt_input=wrt_input)
-            if wrt_input and (gx is None or gx.dtype is not dtype or gx.shape != shape):
+            if wrt_input and (gx is None or gx.shape != shape):
                 raise not_like(name, f"the cotangent from layer {k}", gx, dtype, shape)
             return grads, gx
 

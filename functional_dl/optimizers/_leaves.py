@@ -171,14 +171,8 @@ def leaves_alike(
 
     Raises what doesn't fit, in the name of the optimizer.
     """
-    ps: list[Tensor] = []
     gs: list[Tensor] = []
-
-    def gather(p: Tensor, g: Tensor) -> None:
-        ps.append(p)
-        gs.append(g)
-
-    each_leaf(name, gather, params, grads, lr)
+    _, ps = each_leaf(name, lambda _, g: gs.append(g), params, grads, lr)
     if state and any(p.is_complex() for p in ps):
         check_grads(name, params, grads, real=True)
     return [ps, gs, *(_leaves(name, params, tree, k) for k, tree in (state or {}).items())]
@@ -202,8 +196,10 @@ def each_leaf(
     grads: Params,
     lr: float | Tensor,
     donate: bool = False,
-) -> Params:
-    """f(p, ∇p) of each leaf, in its place; with donate, f(p, ∇p, out=∇p) where that may be.
+) -> tuple[Params, list[Tensor]]:
+    """f(p, ∇p) of each leaf, in its place; and the leaves of params.
+
+    With donate, it is f(p, ∇p, out=∇p) where that may be.
 
     Raises what doesn't fit, in the name of the optimizer.
     """
@@ -214,7 +210,7 @@ def each_leaf(
             check_untied(name, params)
         if not isinstance(lr, Tensor) and lr > _LEAST_MAX:
             check_fits(name, lr, params)
-        return made
+        return made, ps
     except Exception:
         check_grads(name, params, grads)
         check_fits(name, lr, params)
@@ -226,7 +222,8 @@ def _each(
 ) -> Params:
     """f(p, t) of each leaf p of params and t of tree, in its place; ps gets every p.
 
-    With into, f may write on t: it is f(p, t, out=t) where `OnOne` would do so.
+    With into, it is f(p, t, out=t) on the conditions of `OnOne`. They are written out again, since
+    a call for each leaf takes 1 % of a small step.
     """
     if len(params) != len(tree):
         raise ValueError

@@ -48,11 +48,11 @@ def sgd(params: Params, grads: Params, lr: float | Tensor, *, donate: bool = Fal
     """
     check_lr("sgd", lr)
     if not isinstance(lr, Tensor):
-        leaf = partial(torch.sub, alpha=float(lr))  # by a float, no integers are scaled
-        return each_leaf("sgd", leaf, params, grads, lr, donate)
+        leaf = partial(torch.sub, alpha=float(lr))  # `minus_multiple`, in fewer calls
+        return each_leaf("sgd", leaf, params, grads, lr, donate)[0]
     rate = computed_once(lr)
 
     def rule(do: Operations, p: Any, g: Any) -> tuple[Any]:
         return (minus_multiple(do, p, rate, g),)
 
-    return each_leaf("sgd", lambda p, g: on_one(rule, False, p, g)[0], params, grads, lr)
+    return each_leaf("sgd", lambda p, g: on_one(rule, False, p, g)[0], params, grads, lr)[0]

@@ -226,6 +226,15 @@ def test_a_way_back_through_autocast_is_refused_by_the_layer_or_by_the_optimizer
 
 
 @pytest.mark.refuses
+def test_one_of_parallel_cotangents_through_autocast_is_not_promoted_in_silence() -> None:
+    model = fdl.parallel(LINEAR, fdl.sequential())
+    _, pullback = model.vjp(model.init(), X)
+    message = r"parallel: expected the cotangent from layer 0 to be a float32 .*torch\.autocast"
+    with AUTOCAST(), pytest.raises(TypeError, match=message):
+        pullback(X)
+
+
+@pytest.mark.refuses
 def test_compat_refuses_autocast_in_its_name() -> None:
     model = compat.Sequential(compat.Linear(3, 3), compat.ReLU())
     with (
