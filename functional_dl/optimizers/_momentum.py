@@ -59,13 +59,13 @@ def momentum(
     factor = Constant(mu)
 
     def begin(lr: float | Tensor, step: float | Tensor | None) -> LeafRule:
+        alpha = -1 if not isinstance(step, Tensor) and step == 1 else dampening - 1
+
         def leaf(do: Operations, p: Any, g: Any, b: Any) -> tuple[Any, Any]:
             b = do(torch.mul, b, factor[do.dtype], home=b)
-            b = do(torch.sub, b, g, alpha=dampening - 1, home=b)
+            b = do(torch.sub, b, g, alpha=alpha, home=b)
             if isinstance(step, Tensor):
                 b = do(Tensor.where, b, step > 1, g)
-            elif step == 1:
-                b = do(torch.clone, g)
             along = do(torch.sub, g, b, alpha=-mu) if nesterov else b
             return minus_multiple(do, p, lr, along), b
 
