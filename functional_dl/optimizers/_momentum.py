@@ -11,6 +11,8 @@ from torch import Tensor
 from functional_dl.optimizers._leaves import LeafRule, Rule, check_option, optimizer
 from functional_dl.optimizers._operations import Constant, Operations, minus_multiple
 
+_ZERO = -0.0  # of zeros, what leaves any ∇p as it is
+
 
 @optimizer
 def momentum(
@@ -59,17 +61,16 @@ def momentum(
     factor = Constant(mu)
 
     def begin(lr: float | Tensor, step: float | Tensor | None) -> LeafRule:
-        alpha = -1 if not isinstance(step, Tensor) and step == 1 else dampening - 1
-
         def leaf(do: Operations, p: Any, g: Any, b: Any) -> tuple[Any, Any]:
             b = do(torch.mul, b, factor[do.dtype], home=b)
-            b = do(torch.sub, b, g, alpha=alpha, home=b)
+            b = do(torch.sub, b, g, alpha=dampening - 1, home=b)
             if isinstance(step, Tensor):
                 b = do(Tensor.where, b, step > 1, g)
+            elif step == 1:  # ∇p, laid out as b is
+                b = do(torch.sub, do(torch.full_like, b, _ZERO), g, alpha=-1)
             along = do(torch.sub, g, b, alpha=-mu) if nesterov else b
             return minus_multiple(do, p, lr, along), b
 
         return leaf
 
-    # Of zeros, -0 is what leaves any ∇p as it is.
-    return Rule(begin, {"momentum_buffer": -0.0}, dampening != 0, weight_decay, decays=decays)
+    return Rule(begin, {"momentum_buffer": _ZERO}, dampening != 0, weight_decay, decays=decays)

@@ -449,6 +449,15 @@ def test_adam_in_double_precision_equals_pytorchs_over_many_steps() -> None:
         leaf.detach().zero_()  # where all bits of a step show
 
 
+@pytest.mark.parametrize("lr", [0.1, torch.tensor(0.1)])
+def test_a_first_gradient_is_remembered_whatever_was_before(lr: float | Tensor) -> None:
+    params, optimizer = {"w": ones(2)}, fdl.momentum(dampening=0.1)
+    state = optimizer.init(params) | {"momentum_buffer": {"w": torch.tensor([torch.inf, 5.0])}}
+    grads = {"w": torch.tensor([3.0, -0.0])}
+    _, state = optimizer.update(params, grads, state, lr)
+    assert same_trees(state["momentum_buffer"], grads)
+
+
 def test_a_first_gradient_of_minus_zero_is_remembered_as_that() -> None:
     params, grads = {"p": ones(2)}, {"p": torch.tensor([-0.0, 0.0])}
     optimizer = fdl.momentum()
