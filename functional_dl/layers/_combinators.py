@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
+import torch
 from jaxtyping import Float, Shaped
 from torch import Tensor
 
@@ -67,8 +69,7 @@ def sequential(*layers: Layer) -> Maths:
                         grads[before] = {}
                     return grads, None
                 if gx.dtype is not dtype:
-                    from_layer = f"the cotangent from layer {k}"
-                    raise not_like("sequential", from_layer, gx, dtype, gx.shape)
+                    raise _unlike("sequential", k, gx, dtype, gx.shape)
             return grads, gx if wrt_input else None
 
         return x, pullback
@@ -188,8 +189,7 @@ def parallel(*layers: Layer) -> Maths:
                 grads[k], part = pullback_of_f(gy, wrt_input=wrt_input)
                 if wrt_input:
                     if part.dtype is not x.dtype:
-                        from_layer = f"the cotangent from layer {k}"
-                        raise not_like("parallel", from_layer, part, x.dtype, part.shape)
+                        raise _unlike("parallel", k, part, x.dtype, part.shape)
                     gx = part if gx is None else gx + part
             return grads, gx
 
@@ -199,6 +199,11 @@ def parallel(*layers: Layer) -> Maths:
         return summed({k: f.apply(params[k], x) for k, f in named.items()})
 
     return Maths(vjp, layers=named, apply=apply)
+
+
+def _unlike(name: str, k: str, gx: Any, dtype: torch.dtype, shape: Sequence[int]) -> Exception:
+    """What says that the cotangent from layer k is not of this dtype and shape."""
+    return not_like(name, f"the cotangent from layer {k}", gx, dtype, shape)
 
 
 def _watched(name: str, k: str, f: Layer) -> Vjp:
@@ -217,7 +222,7 @@ def _watched(name: str, k: str, f: Layer) -> Vjp:
         def pullback(gy: Tensor, *, wrt_input: bool = True) -> tuple[Any, Tensor | None]:
             grads, gx = pullback_of_f(gy, wrt_input=wrt_input)
             if wrt_input and (gx is None or gx.shape != shape):
-                raise not_like(name, f"the cotangent from layer {k}", gx, dtype, shape)
+                raise _unlike(name, k, gx, dtype, shape)
             return grads, gx
 
         return y, pullback
