@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from functools import reduce
+
+import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from functional_dl._errors import check_sizes
 from functional_dl._guard import Maths, layer
-from functional_dl._numerics import as_bits, channels_last, in_order, largest, to_largest
+from functional_dl._numerics import added_at, channels_last, first_equal, in_order, in_windows
 from functional_dl.contract import Cotangents, Params, Pullback
 
 
@@ -36,19 +39,18 @@ def max_pool2d(size: int) -> Maths:
     """
     check_sizes("max_pool2d", size=size)
 
+    def apply(params: Params, x: Float[Tensor, "*N H W"]) -> Float[Tensor, "*N I J"]:
+        return in_order(reduce(torch.maximum, in_windows(x, size)), channels_last(x))
+
     def vjp(params: Params, x: Float[Tensor, "*N H W"]) -> tuple[Float[Tensor, "*N I J"], Pullback]:
-        last = channels_last(x)
-        of_rows = largest(x, size, -1)
-        y = in_order(largest(of_rows, size, -2), last)
+        last, shape, parts = channels_last(x), x.shape, in_windows(x, size)
+        y = reduce(torch.maximum, parts)
+        index = first_equal(parts, y, x, size)
 
         def pullback(gy: Float[Tensor, "*N I J"], *, wrt_input: bool = True) -> Cotangents:
-            if not wrt_input:
-                return {}, None
-            g = as_bits(gy + 0)  # of two zeros, PyTorch's sum is the positive one
-            g = to_largest(to_largest(g, of_rows, y, size, -2), x, of_rows, size, -1)
-            return {}, in_order(g if g.dtype == gy.dtype else g.view(gy.dtype), last)
+            return {}, in_order(added_at(index, gy, shape), last) if wrt_input else None
 
-        return y, pullback
+        return in_order(y, last), pullback
 
     said = f"(..., H, W), with H and W from {size} up"
-    return Maths(vjp, takes=(lambda s: len(s) > 1 and min(s[-2:]) >= size, said))
+    return Maths(vjp, apply=apply, takes=(lambda s: len(s) > 1 and min(s[-2:]) >= size, said))

@@ -136,6 +136,14 @@ def test_max_pool2d_goes_back_to_the_first_of_the_largest(inference: bool) -> No
         assert_equal(pullback(tensor([[5.0, math.inf]]))[1], gx)
 
 
+def test_max_pool2d_finds_places_that_single_precision_could_not_count() -> None:
+    x = torch.zeros(2, (1 << 23) + 2)
+    x[1, -1] = 1
+    gy = torch.zeros(1, x.shape[1] // 2)
+    gy[0, -1] = 3
+    assert torch.equal(fdl.max_pool2d(2).vjp({}, x)[1](gy)[1], 3 * x)
+
+
 def test_relu_squared() -> None:
     y, pullback = fdl.relu_squared().vjp({}, tensor([-2.0, 0.0, 3.0]))
     assert_equal(y, tensor([0.0, 0.0, 9.0]))
