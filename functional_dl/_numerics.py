@@ -108,11 +108,11 @@ def channels_last(*tensors: Tensor) -> bool:
 def _has_channels_last(x: Tensor) -> bool:
     if x.dim() != 4:
         return False
-    strides, least = x.stride(), 1
+    shape, strides, least = x.shape, x.stride(), 1
     for d in (1, 3, 2, 0):
-        if x.shape[d] == 0 or strides[d] < least or (d == 0 and least == strides[1]):
+        if shape[d] == 0 or strides[d] < least or (d == 0 and least == strides[1]):
             return False
-        least = strides[d] * x.shape[d]
+        least = strides[d] * shape[d]
     return True
 
 
@@ -150,37 +150,40 @@ def filters_grad(gy: Tensor, x: Tensor, weight: Tensor, padding: int, stride: in
         else:
             start = gy.new_zeros(weight.shape[0], columns.shape[1])
             grad = start.addbmm(*factors).view(weight.shape)
-    return in_order(grad, channels_last(x, weight))
+    return grad
 
 
-def in_windows(x: Tensor, k: int) -> list[Tensor]:
+def in_windows(x: Tensor, k: int) -> tuple[list[Tensor], Tensor]:
     """X[k i + p, k j + q] for all i and j, one tensor for each p and q from 0 to k − 1.
 
-    `index_select` takes half the time of copying a slice; compiled code reads slices in place.
+    And where in X.flatten(-2) each window begins. `index_select` takes half the time of copying a
+    slice; compiled code reads slices in place.
     """
     *n, h, w = x.shape
     i, j = h // k, w // k
     if not i * j:
         raise ValueError  # which is told in other words
+    begins = torch.arange(h * w, device=x.device).view(h, w)[: k * i : k, : k * j : k].flatten()
     places = [(p, q) for p in range(k) for q in range(k)]
     if is_compiling():
-        return [x[..., p : k * i : k, q : k * j : k].contiguous() for p, q in places]
-    images, corners = x.reshape(-1, h * w), _corners(x, k)
-    return [images.index_select(1, corners + (p * w + q)).view(*n, i, j) for p, q in places]
+        return [x[..., p : k * i : k, q : k * j : k].contiguous() for p, q in places], begins
+    images = x.reshape(-1, h * w)
+    parts = [images.index_select(1, begins + (p * w + q)).view(*n, i, j) for p, q in places]
+    return parts, begins
 
 
-def first_equal(parts: list[Tensor], y: Tensor, x: Tensor, k: int) -> Tensor:
-    """Where in X.flatten(-2) each window has its first number that equals Y.
+def first_equal(parts: list[Tensor], begins: Tensor, y: Tensor, x: Tensor, k: int) -> Tensor:
+    """Where in X.flatten(-2) each window has its first number that equals Y; see `in_windows`.
 
-    The parts are those of `in_windows`. From the last place of a window to its first, this counts
-    how far ahead that number is.
+    From the last place of a window to its first, this counts how far ahead that number is.
     """
-    exact = torch.float32 if x.shape[-2:].numel() <= 1 << 24 else torch.float64
+    h, w = x.shape[-2:]
+    exact = torch.float32 if h * w <= 1 << 24 else torch.float64
     ahead = y.new_zeros(y.shape, dtype=exact)
     for place in range(k * k - 1, 0, -1):
-        step = 1 if place % k else x.shape[-1] - k + 1  # from the place before
+        step = 1 if place % k else w - k + 1  # from the place before
         ahead = (ahead + step) * _differs(parts[place - 1], y)
-    return (_corners(x, k) + ahead.flatten(-2)).long()
+    return (begins + ahead.flatten(-2)).long()
 
 
 def _differs(x: Tensor, y: Tensor) -> Tensor:
@@ -195,13 +198,6 @@ def _differs(x: Tensor, y: Tensor) -> Tensor:
         except RuntimeError:  # torch.vmap
             pass
     return x != y
-
-
-def _corners(x: Tensor, k: int) -> Tensor:
-    """Where in X.flatten(-2) each window of k × k numbers begins."""
-    h, w = x.shape[-2:]
-    places = torch.arange(h * w, device=x.device).view(h, w)
-    return places[: h // k * k : k, : w // k * k : k].flatten()
 
 
 def added_at(index: Tensor, gy: Tensor, shape: torch.Size) -> Tensor:

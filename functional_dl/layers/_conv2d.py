@@ -59,32 +59,33 @@ def conv2d(
     )
     check_sizes("conv2d", 0, padding=padding)
 
-    def through(
-        params: Params, x: Float[Tensor, "*N C H W"]
-    ) -> tuple[Float[Tensor, "*N O I J"], Through]:
-        w, b = params["weight"], params.get("bias")
-        last = channels_last(x, w)
+    def y_of(params: Params, x: Float[Tensor, "*N C H W"]) -> Float[Tensor, "*N O I J"]:
+        return torch.conv2d(x, params["weight"], params.get("bias"), stride, padding)
+
+    def gx_of(gy: Tensor, x: Tensor, w: Tensor, last: bool) -> Tensor:
         over = [(n + 2 * padding - size) % stride for n in x.shape[-2:]]  # what no window sees
-
-        def back(gy: Float[Tensor, "*N O I J"]) -> Float[Tensor, "*N C H W"]:
-            ordered = in_order(gy, last), in_order(w, last)
-            gx = torch.conv_transpose2d(*ordered, None, stride, padding, over)
-            return in_order(gx, last)
-
-        return torch.conv2d(x, w, b, stride, padding), back
+        ordered = in_order(gy, last), in_order(w, last)
+        return in_order(torch.conv_transpose2d(*ordered, None, stride, padding, over), last)
 
     def vjp(
         params: Params, x: Float[Tensor, "*N C H W"]
     ) -> tuple[Float[Tensor, "*N O I J"], Pullback]:
-        y, back = through(params, x)
+        w = params["weight"]
+        last = channels_last(x, w)
 
         def pullback(gy: Float[Tensor, "*N O I J"], *, wrt_input: bool = True) -> Cotangents:
-            grads = {"weight": filters_grad(gy, x, params["weight"], padding, stride)}
+            grads = {"weight": in_order(filters_grad(gy, x, w, padding, stride), last)}
             if bias:
                 grads["bias"] = gy.sum([d for d in range(gy.dim()) if d != gy.dim() - 3])
-            return grads, back(gy) if wrt_input else None
+            return grads, gx_of(gy, x, w, last) if wrt_input else None
 
-        return y, pullback
+        return y_of(params, x), pullback
+
+    def through(
+        params: Params, x: Float[Tensor, "*N C H W"]
+    ) -> tuple[Float[Tensor, "*N O I J"], Through]:
+        w = params["weight"]
+        return y_of(params, x), lambda gy: gx_of(gy, x, w, channels_last(x, w))
 
     shapes = {"weight": (out_channels, in_channels, size, size)}
     shapes |= {"bias": (out_channels,)} if bias else {}

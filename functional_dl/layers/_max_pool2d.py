@@ -10,7 +10,13 @@ from torch import Tensor
 
 from functional_dl._errors import check_sizes
 from functional_dl._guard import Maths, layer
-from functional_dl._numerics import added_at, channels_last, first_equal, in_order, in_windows
+from functional_dl._numerics import (
+    added_at,
+    channels_last,
+    first_equal,
+    in_order,
+    in_windows,
+)
 from functional_dl.contract import Cotangents, Params, Pullback
 
 
@@ -40,12 +46,13 @@ def max_pool2d(size: int) -> Maths:
     check_sizes("max_pool2d", size=size)
 
     def apply(params: Params, x: Float[Tensor, "*N H W"]) -> Float[Tensor, "*N I J"]:
-        return in_order(reduce(torch.maximum, in_windows(x, size)), channels_last(x))
+        return in_order(reduce(torch.maximum, in_windows(x, size)[0]), channels_last(x))
 
     def vjp(params: Params, x: Float[Tensor, "*N H W"]) -> tuple[Float[Tensor, "*N I J"], Pullback]:
-        last, shape, parts = channels_last(x), x.shape, in_windows(x, size)
+        last, shape = channels_last(x), x.shape
+        parts, begins = in_windows(x, size)
         y = reduce(torch.maximum, parts)
-        index = first_equal(parts, y, x, size)
+        index = first_equal(parts, begins, y, x, size)
 
         def pullback(gy: Float[Tensor, "*N I J"], *, wrt_input: bool = True) -> Cotangents:
             return {}, in_order(added_at(index, gy, shape), last) if wrt_input else None
