@@ -178,7 +178,7 @@ def other_process() -> Generator[ProcessPoolExecutor]:
     """A pool of one process, new and not a copy of this one; what fails here ends it at once."""
     context = multiprocessing.get_context("spawn")
     others = set(multiprocessing.active_children())
-    with ProcessPoolExecutor(1, context, _begin) as pool:
+    with ProcessPoolExecutor(1, context, _begin, (CPUS,)) as pool:
         before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # the new process inherits that
         pool.submit(os.getpid)
         signal.signal(signal.SIGINT, before)
@@ -190,8 +190,12 @@ def other_process() -> Generator[ProcessPoolExecutor]:
             raise
 
 
-def _begin() -> None:
-    """Makes this process and all that it starts one group, which can be killed as a whole."""
+def _begin(cpus: list[int]) -> None:
+    """Makes this process and all that it starts one group, which can be killed as a whole.
+
+    It may be given any of these CPUs, also where who started it has been given one of them.
+    """
+    CPUS[:] = cpus
     if hasattr(os, "setpgrp"):
         os.setpgrp()
     tqdm.set_lock(threading.RLock())  # the default is a semaphore, which a killed process leaks

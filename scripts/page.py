@@ -5,6 +5,7 @@ ONNX files; for each seed, the arrays named in page.json, one after the other in
 page.json, which says the rest. With --probes it is what the page's tests compare with instead.
 """
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import torch
@@ -23,23 +24,33 @@ PROBED = (0, 100, 1000)
 """The steps of training that tests compare."""
 
 
-def export(files: list[tuple[str, int]], folder: Path) -> None:
-    """Writes the networks."""
+def write_seed(seed: int, epochs: int, folder: Path) -> dict[str, Tensor]:
+    """Writes the arrays of a seed."""
+    arrays = arrays_of(seed, epochs)
+    flat = torch.cat([a.flatten() for a in arrays.values()])
+    (folder / f"seed-{seed}.bin").write_bytes(flat.numpy().astype("<f4").tobytes())
+    return arrays
+
+
+def write_rest(
+    files: list[tuple[str, int]], seeds: Iterable[int], epochs: int, folder: Path
+) -> None:
+    """Writes the networks and the arrays of these seeds, beside who writes the others."""
     cli.use_threads(1)
-    cli.pin(1, first=1)  # beside who trains
+    cli.pin(1, first=1)
     for activation, depth in files:
         write(activation, depth, folder)
+    for seed in seeds:
+        write_seed(seed, epochs, folder)
 
 
 def write_page(folder: Path, seeds: int, epochs: int) -> None:
-    """Writes all that the page needs, the networks in another process."""
+    """Writes all that the page needs, half of it in another process."""
     with cli.other_process() as pool:
-        exported = pool.submit(export, FILES, folder)
+        rest = pool.submit(write_rest, FILES, range(1, seeds, 2), epochs, folder)
         arrays: dict[str, Tensor] = {}
-        for seed in tqdm(range(seeds), unit="seed", desc="PyTorch trains"):
-            arrays = arrays_of(seed, epochs)
-            flat = torch.cat([a.flatten() for a in arrays.values()])
-            (folder / f"seed-{seed}.bin").write_bytes(flat.numpy().astype("<f4").tobytes())
+        for seed in tqdm(range(0, seeds, 2), unit="seed", desc="PyTorch trains"):
+            arrays = write_seed(seed, epochs, folder)
         page = {
             "activations": [*ACTIVATIONS],
             "depth": len(WIDTHS),
@@ -54,7 +65,7 @@ def write_page(folder: Path, seeds: int, epochs: int) -> None:
             "formulas": {name: html(name) for name in FORMULAS},
             "lines": lines(),
         }
-        exported.result()
+        rest.result()
     cli.write_json(folder / "page.json", page)
 
 
