@@ -45,16 +45,17 @@ def value_and_grad(model: Layer, loss: Loss) -> Callable[..., tuple[Tensor, Para
             layer draws.
     """
     check_parts("value_and_grad", model, loss)
+    vjp, loss_vjp = model.vjp, loss.vjp
 
     def f(
         params: Params, inputs: Tensor, targets: Tensor, generator: Generator = None
     ) -> tuple[Tensor, Params]:
         if generator is None:  # a call with * takes longer
-            outputs, pullback = model.vjp(params, inputs)
+            outputs, pullback = vjp(params, inputs)
         else:
             drawing = given("value_and_grad", model, generator)
-            outputs, pullback = model.vjp(params, inputs, *drawing)
-        value, loss_pullback = loss.vjp(outputs, targets)
+            outputs, pullback = vjp(params, inputs, *drawing)
+        value, loss_pullback = loss_vjp(outputs, targets)
         grads, _ = pullback(loss_pullback(), wrt_input=False)
         return value, grads
 

@@ -12,8 +12,7 @@ from functional_dl.contract import Call, Optimizer, Params, State, call_of
 from functional_dl.optimizers._leaves import (
     OptimizerCall,
     check_grads,
-    check_lr,
-    leaves_alike,
+    pairs,
     tree_like,
 )
 
@@ -63,8 +62,7 @@ class _FlatCall(Call):
         *,
         donate: bool = False,
     ) -> tuple[Params, State]:
-        check_lr("flat", lr)
-        ps, gs = leaves_alike("flat", params, grads, lr)
+        ps, gs = pairs("flat", params, grads, lr)
         new, state = self.optimizer.update(_joined(ps), _joined(gs), state, lr, donate=donate)
         parts = new["flat"].split([p.numel() for p in ps]) if ps else ()
         made = [part.view(p.shape) for p, part in zip(ps, parts, strict=True)]

@@ -23,7 +23,6 @@ from functional_dl.optimizers._operations import (
     OnOne,
     Operations,
     known,
-    may_write,
     rounded,
 )
 from functional_dl.state_dict import check_untied
@@ -165,89 +164,67 @@ def _decaying(leaf: LeafRule, lr: float | Tensor, rule: Rule) -> LeafRule:
 
 
 def leaves_alike(
-    name: str, params: Params, grads: Params, lr: float | Tensor, state: State | None = None
+    name: str, params: Params, grads: Params, lr: float | Tensor, state: State
 ) -> list[list[Tensor]]:
     """The leaves of params, of grads and of each tree of state, all in params' order.
 
     Raises what doesn't fit, in the name of the optimizer.
     """
-    gs: list[Tensor] = []
-    _, ps = each_leaf(name, lambda _, g: gs.append(g), params, grads, lr)
-    if state and any(p.is_complex() for p in ps):
+    leaves = [*pairs(name, params, grads, lr)]
+    if state and any(p.is_complex() for p in leaves[0]):
         check_grads(name, params, grads, real=True)
-    return [ps, gs, *(_leaves(name, params, tree, k) for k, tree in (state or {}).items())]
-
-
-def _leaves(name: str, params: Params, tree: Params, k: str) -> list[Tensor]:
-    """Those of a tree of the state, in params' order."""
-    leaves: list[Tensor] = []
-    try:
-        _each(lambda _, leaf: leaves.append(leaf), params, tree, False, [])
-    except Exception:
-        check_grads(name, params, tree, f"state[{k!r}]")
-        raise
+    for k, tree in state.items():
+        try:
+            leaves.append(_pairs(params, tree, [], [])[1])
+        except Exception:
+            check_grads(name, params, tree, f"state[{k!r}]")
+            raise
     return leaves
 
 
-def each_leaf(
-    name: str,
-    f: Callable[..., Any],
-    params: Params,
-    grads: Params,
-    lr: float | Tensor,
-    donate: bool = False,
-) -> tuple[Params, list[Tensor]]:
-    """f(p, ∇p) of each leaf, in its place; and the leaves of params.
-
-    With donate, it is f(p, ∇p, out=∇p) where that may be.
+def pairs(
+    name: str, params: Params, grads: Params, lr: float | Tensor
+) -> tuple[list[Tensor], list[Tensor]]:
+    """The leaves of params, and those of grads, both in params' order.
 
     Raises what doesn't fit, in the name of the optimizer.
     """
-    ps: list[Tensor] = []
+    plain = type(lr) is float and 0 <= lr <= _LEAST_MAX  # as most are, which is quickly told
+    if not plain:
+        check_lr(name, lr)
     try:
-        made = _each(f, params, grads, donate and may_write(), ps)
+        ps, gs = _pairs(params, grads, [], [])
         if not is_dynamo_compiling() and len({*map(id, ps)}) < len(ps):
             check_untied(name, params)
-        if not isinstance(lr, Tensor) and lr > _LEAST_MAX:
+        if not plain:
             check_fits(name, lr, params)
-        return made, ps
+        return ps, gs
     except Exception:
         check_grads(name, params, grads)
-        check_fits(name, lr, params)
         raise
 
 
-def _each(
-    f: Callable[..., Any], params: Params, tree: Params, into: bool, ps: list[Tensor]
-) -> Params:
-    """f(p, t) of each leaf p of params and t of tree, in its place; ps gets every p.
-
-    With into, it is f(p, t, out=t) on the conditions of `OnOne`. They are written out again, since
-    a call for each leaf takes 1 % of a small step.
-    """
+def _pairs(
+    params: Params, tree: Params, ps: list[Tensor], leaves: list[Tensor]
+) -> tuple[list[Tensor], list[Tensor]]:
+    """Adds the leaves of params to ps, and to leaves those of a tree, which must be like them."""
     if len(params) != len(tree):
         raise ValueError
-    made: Params = {}
     for k, p in params.items():
         leaf = tree[k]
         if isinstance(p, dict):
-            made[k] = _each(f, p, leaf, into, ps) if p or leaf != {} else {}
-            continue
-        if (
+            if p or leaf != {}:
+                _pairs(p, leaf, ps, leaves)
+        elif (
             p.shape != leaf.shape
             or (dtype := p.dtype) is not leaf.dtype
             or not (dtype.is_floating_point or dtype.is_complex)
         ):
             raise ValueError
-        ps.append(p)
-        if into and leaf.is_inference() and p.is_contiguous() and leaf.is_contiguous():
-            try:
-                made[k] = f(p, leaf, out=leaf)
-                continue
-            except RuntimeError:  # torch.vmap, before anything is written
-                pass
-        made[k] = f(p, leaf)
-    return made
+        else:
+            ps.append(p)
+            leaves.append(leaf)
+    return ps, leaves
 
 
 def _each_leaf(
@@ -262,7 +239,7 @@ def _each_leaf(
     for (decays, _), places in alike.items():
         rule = decaying if decays else leaf
         those = [[of[i] for i in places] for of in leaves] if len(alike) > 1 else leaves
-        new = _at_once(rule, *those) or _one_by_one(rule, donate, *those)
+        new = _at_once(rule, *those) or one_by_one(rule, donate, *those)
         if len(alike) == 1:
             return new
         for column, part in zip(made, new, strict=True):
@@ -282,7 +259,7 @@ def _at_once(rule: LeafRule, *leaves: list[Tensor]) -> Sequence[Sequence[Tensor]
     return []
 
 
-def _one_by_one(rule: LeafRule, donate: bool, *leaves: list[Tensor]) -> Sequence[Sequence[Tensor]]:
+def one_by_one(rule: LeafRule, donate: bool, *leaves: list[Tensor]) -> Sequence[Sequence[Tensor]]:
     """What becomes of leaves, of which each may be written on if they are donated."""
     made = [on_one(rule, donate, *of) for of in zip(*leaves, strict=True)]
     return [*zip(*made, strict=True)] or [[] for _ in leaves[1:]]
@@ -321,8 +298,10 @@ def check_option(name: str, what: str, value: Any, below: float = math.inf, firs
 
 def check_fits(name: str, lr: float | Tensor, params: Params) -> None:
     """Raises that a learning rate is infinite in the dtype of a leaf."""
+    if isinstance(lr, Tensor):
+        return
     for dtype in {p.dtype for p in tree_leaves(params)}:
-        if not isinstance(lr, Tensor) and lr > torch.finfo(dtype).max:
+        if lr > torch.finfo(dtype).max:
             raise ValueError(f"{name}: expected lr to be a {dtype}, got {lr!r}") from None
 
 
@@ -333,7 +312,7 @@ def check_lr(name: str, lr: float | Tensor) -> None:
             raise not_floating(name, "lr", lr)
         if lr.dim() != 0:
             raise not_like(name, "lr", lr, lr.dtype, ())
-    elif not isinstance(lr, (int, float, Real)):  # of which the first two are quicker to tell
+    elif not isinstance(lr, Real):
         raise TypeError(f"{name}: expected lr to be a number or a 0-d tensor, got {lr!r}")
     elif not 0 <= lr < math.inf or (isinstance(lr, int) and lr > sys.float_info.max):
         raise ValueError(f"{name}: expected lr to be finite and not negative, got {lr!r}")

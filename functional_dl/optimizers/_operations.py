@@ -80,6 +80,7 @@ class OnEach:
 Operations: TypeAlias = OnOne | OnEach
 
 _of_torch: Any = torch  # whose optimizers use these operations too, under names that are private
+sub_each = _of_torch._foreach_sub
 _FOR_EACH: dict[Any, Callable[..., Any]] = {
     torch.add: _of_torch._foreach_add,
     torch.addcdiv: _of_torch._foreach_addcdiv,
@@ -89,19 +90,19 @@ _FOR_EACH: dict[Any, Callable[..., Any]] = {
     torch.lerp: _of_torch._foreach_lerp,
     torch.mul: _of_torch._foreach_mul,
     torch.sqrt: _of_torch._foreach_sqrt,
-    torch.sub: _of_torch._foreach_sub,
+    torch.sub: sub_each,
     Tensor.where: lambda *lists: [x.where(*of) for x, *of in zip(*lists, strict=True)],
 }
 
 
-def minus_multiple(do: Operations, p: Any, lr: float | Tensor, g: Any) -> Any:
+def minus_multiple(do: Operations, p: Any, lr: float | Tensor, g: Any, home: Any = None) -> Any:
     """p − lr · g, rounded once like the add_(g, alpha=-lr) of PyTorch's SGD.
 
     It is not written as add(p, g, alpha=-lr), since torch 2.13's compiler loses that alpha.
     """
     if isinstance(lr, Tensor):
         return do(torch.addcmul, p, g, lr, value=-1)
-    return do(torch.sub, p, g, alpha=float(lr))  # by a float, no integers are scaled
+    return do(torch.sub, p, g, alpha=float(lr), home=home)  # by a float, no integers are scaled
 
 
 def minus_ratio(do: Operations, p: Any, size: float | Tensor, a: Any, b: Any, home: Any) -> Any:

@@ -68,7 +68,7 @@ def traced_step(network: Network) -> Step:
 
     def once(params: fdl.Params, inputs: Tensor, targets: Tensor) -> tuple[fdl.Params, Tensor]:
         loss, grads = loss_and_grads(params, inputs, targets)
-        return fdl.sgd(params, grads, LEARNING_RATE, donate=True), loss
+        return fdl.sgd(params, grads, LEARNING_RATE), loss
 
     def step(inputs: Tensor, targets: Tensor) -> Tensor:
         nonlocal params, traced

@@ -22,7 +22,7 @@ PYTORCH = Contestant("PyTorch", Whose.PYTORCH, lambda network, sizes: pytorch(ne
 CORE = Contestant(
     "core",
     Whose.OURS,
-    lambda network, sizes: core(network, sizes).step,
+    lambda network, sizes: core(network, sizes, donate=True).step,
     context=torch.inference_mode,
 )
 UPDATING = replace(CORE, name="value_and_update", begin=updating)

@@ -24,7 +24,7 @@ class Trainer(NamedTuple):
     parameters: Callable[[], list[Tensor]]
 
 
-def core(network: Network, sizes: Sequence[int] = SIZES) -> Trainer:
+def core(network: Network, sizes: Sequence[int] = SIZES, *, donate: bool = False) -> Trainer:
     """The functional core."""
     model = network.core(sizes)
     loss_and_grads = fdl.value_and_grad(model, fdl.mse())
@@ -33,7 +33,7 @@ def core(network: Network, sizes: Sequence[int] = SIZES) -> Trainer:
     def step(inputs: Tensor, targets: Tensor) -> Tensor:
         nonlocal params
         loss, grads = loss_and_grads(params, inputs, targets)
-        params = fdl.sgd(params, grads, LEARNING_RATE, donate=True)
+        params = fdl.sgd(params, grads, LEARNING_RATE, donate=donate)
         return loss
 
     return Trainer(

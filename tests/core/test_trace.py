@@ -110,8 +110,9 @@ def test_code_is_what_it_does_line_by_line() -> None:
     assert [line.split(";")[0].strip() for line in lines[1:]] == [
         "getattr_1 = x.mT",
         "exp = getattr_1.exp()",
-        "sub = torch.sub(w, exp, alpha = 0.5)",
-        "return {'w': sub}",
+        "_foreach_sub = torch._foreach_sub([w], [exp], alpha = 0.5)",
+        "getitem = _foreach_sub[0]",
+        "return {'w': getitem}",
     ]
 
 
