@@ -59,8 +59,9 @@ class OnOne:
 class OnEach:
     """Carries out operations on lists of leaves: on the first of all, on the second, and so on.
 
-    With small leaves, a call for each takes twice the time. Homes are left alone, and a tensor that
-    goes with every leaf becomes a list: what PyTorch has for these has right derivatives.
+    With small leaves, a call for each takes twice the time. A tensor that goes with every leaf
+    becomes a list: what PyTorch has for these has right derivatives. Of homes, only what an
+    operation before has made is written on, if anything may be: that saves a third of the time.
 
     Attributes:
         dtype: That of all leaves.
@@ -68,13 +69,20 @@ class OnEach:
 
     def __init__(self, dtype: torch.dtype) -> None:
         self.dtype = dtype
+        self._writes = may_write()
+        self._made: list[Any] = []
 
     def __call__(
         self, operation: Callable[..., Any], *args: Any, home: Any = None, **options: Any
     ) -> Any:
-        count = len(args[0])
-        lists = ([a] * count if isinstance(a, Tensor) else a for a in args)
-        return _FOR_EACH[operation](*lists, **options)
+        x, count = args[0], len(args[0])
+        lists = [a if isinstance(a, (list, tuple, float)) else [a] * count for a in args]
+        if self._writes and home is x and any(x is made for made in self._made):
+            _IN_PLACE[operation](*lists, **options)
+            return x
+        made = _FOR_EACH[operation](*lists, **options)
+        self._made.append(made)
+        return made
 
 
 Operations: TypeAlias = OnOne | OnEach
@@ -92,6 +100,14 @@ _FOR_EACH: dict[Any, Callable[..., Any]] = {
     torch.sqrt: _of_torch._foreach_sqrt,
     torch.sub: sub_each,
     Tensor.where: lambda *lists: [x.where(*of) for x, *of in zip(*lists, strict=True)],
+}
+_IN_PLACE: dict[Any, Callable[..., Any]] = {
+    torch.add: _of_torch._foreach_add_,
+    torch.addcdiv: _of_torch._foreach_addcdiv_,
+    torch.addcmul: _of_torch._foreach_addcmul_,
+    torch.div: _of_torch._foreach_div_,
+    torch.mul: _of_torch._foreach_mul_,
+    torch.sub: _of_torch._foreach_sub_,
 }
 
 
