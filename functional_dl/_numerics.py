@@ -126,18 +126,25 @@ def filters_grad(gy: Tensor, x: Tensor, weight: Tensor, padding: int, stride: in
 
     With oneDNN (use_mkldnn in ATen/native/Convolution.cpp), PyTorch's is a kernel that no operation
     has. One product of matrices is closer to double precision. What it multiplies, X's windows, is
-    K² times as large as X; samples come last, so that it is copied in long runs. In half precision,
-    that kernel rounds once, at the end.
+    K² times as large as X; samples come last, so that it is copied in long runs. ∇Y is transposed
+    for that: where it is the larger, they come first. In half precision, that kernel rounds once,
+    at the end.
     Without oneDNN, and in double precision, PyTorch's is a sum of one product for each sample
     (slow_conv2d_backward_weight_frame in ATen/native/ConvolutionMM2d.cpp), as is this. So it is
     for a single sample, too, for `torch.vmap` makes one batch of such products.
     """
     k, several = weight.shape[-1], x.dim() == 4 and x.shape[0] > 1
     if several and x.dtype != torch.float64 and torch.backends.mkldnn.enabled:
-        images, gys = (tensor.float().permute(1, 2, 3, 0) for tensor in (x, gy))  # C, H, W, N
-        padded = torch.constant_pad_nd(images, [0, 0] + [padding] * 4)
-        windows = padded.unfold(1, k, stride).unfold(2, k, stride)  # C, H, W, N, k, k
-        columns = windows.permute(0, 4, 5, 1, 2, 3).flatten(3).flatten(0, 2)
+        first = weight[0].numel() < weight.shape[0]
+        images, gys = (tensor.float().movedim(0, 1 if first else 3) for tensor in (x, gy))
+        if first:
+            padded = torch.constant_pad_nd(images, [padding] * 4)  # C, N, H, W
+            rows = padded.unfold(3, k, stride).movedim(-1, 1).contiguous()  # short runs, once
+            windows = rows.unfold(3, k, stride).movedim(-1, 1)  # C, k, k, N, H, W
+        else:
+            padded = torch.constant_pad_nd(images, [0, 0] + [padding] * 4)  # C, H, W, N
+            windows = padded.unfold(1, k, stride).unfold(2, k, stride).permute(0, 4, 5, 1, 2, 3)
+        columns = windows.flatten(3).flatten(0, 2)
         grad = columns.mm(gys.flatten(1).mT).mT.reshape(weight.shape).to(x.dtype)
     else:
         images, gys = (x, gy) if x.dim() == 4 else (x[None], gy[None])
