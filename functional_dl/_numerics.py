@@ -126,9 +126,9 @@ def filters_grad(gy: Tensor, x: Tensor, weight: Tensor, padding: int, stride: in
 
     With oneDNN (use_mkldnn in ATen/native/Convolution.cpp), PyTorch's is a kernel that no operation
     has. One product of matrices is closer to double precision. What it multiplies, X's windows, is
-    K² times as large as X; samples come last, so that it is copied in long runs. ∇Y is transposed
-    for that: where it is the larger, they come first. In half precision, that kernel rounds once,
-    at the end.
+    K² times as large as X; samples come last, so that it is copied in long runs. That transposes
+    ∇Y: where ∇Y is the larger of the two, samples come first. In half precision, that kernel rounds
+    once, at the end.
     Without oneDNN, and in double precision, PyTorch's is a sum of one product for each sample
     (slow_conv2d_backward_weight_frame in ATen/native/ConvolutionMM2d.cpp), as is this. So it is
     for a single sample, too, for `torch.vmap` makes one batch of such products.
@@ -139,7 +139,9 @@ def filters_grad(gy: Tensor, x: Tensor, weight: Tensor, padding: int, stride: in
         images, gys = (tensor.float().movedim(0, 1 if first else 3) for tensor in (x, gy))
         if first:
             padded = torch.constant_pad_nd(images, [padding] * 4)  # C, N, H, W
-            rows = padded.unfold(3, k, stride).movedim(-1, 1).contiguous()  # short runs, once
+            rows = (
+                padded.unfold(3, k, stride).movedim(-1, 1).contiguous()
+            )  # k times fewer short runs
             windows = rows.unfold(3, k, stride).movedim(-1, 1)  # C, k, k, N, H, W
         else:
             padded = torch.constant_pad_nd(images, [0, 0] + [padding] * 4)  # C, H, W, N

@@ -10,13 +10,7 @@ from torch import Tensor
 
 from functional_dl._errors import check_sizes
 from functional_dl._guard import Maths, layer
-from functional_dl._numerics import (
-    added_at,
-    channels_last,
-    first_equal,
-    in_order,
-    in_windows,
-)
+from functional_dl._numerics import added_at, channels_last, first_equal, in_order, in_windows
 from functional_dl.contract import Cotangents, Params, Pullback
 
 

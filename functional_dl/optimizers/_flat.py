@@ -9,12 +9,7 @@ from torch.compiler import is_compiling
 from functional_dl._errors import not_a
 from functional_dl._tree import tree_leaves
 from functional_dl.contract import Call, Optimizer, Params, State, call_of
-from functional_dl.optimizers._leaves import (
-    OptimizerCall,
-    check_grads,
-    pairs,
-    tree_like,
-)
+from functional_dl.optimizers._leaves import OptimizerCall, check_grads, pairs, tree_like
 
 
 def flat(optimizer: Optimizer) -> Optimizer:

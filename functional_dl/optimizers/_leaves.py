@@ -261,15 +261,11 @@ def _at_once(rule: LeafRule, *leaves: list[Tensor]) -> Sequence[Sequence[Tensor]
 
 def one_by_one(rule: LeafRule, donate: bool, *leaves: list[Tensor]) -> Sequence[Sequence[Tensor]]:
     """What becomes of leaves, of which each may be written on if they are donated."""
-    made = [on_one(rule, donate, *of) for of in zip(*leaves, strict=True)]
+    made = [
+        (rule if leaf[0].dim() else _of_row(rule))(OnOne(leaf[0].dtype, donate), *leaf)
+        for leaf in zip(*leaves, strict=True)
+    ]
     return [*zip(*made, strict=True)] or [[] for _ in leaves[1:]]
-
-
-def on_one(rule: LeafRule, donate: bool, *leaf: Tensor) -> Sequence[Tensor]:
-    """What becomes of a leaf, with its gradient and all that is remembered for it."""
-    if not leaf[0].dim():
-        rule = _of_row(rule)
-    return rule(OnOne(leaf[0].dtype, donate), *leaf)
 
 
 def _of_row(rule: LeafRule) -> LeafRule:

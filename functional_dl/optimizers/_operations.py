@@ -87,28 +87,21 @@ class OnEach:
 
 Operations: TypeAlias = OnOne | OnEach
 
-_of_torch: Any = torch  # whose optimizers use these operations too, under names that are private
-sub_each = _of_torch._foreach_sub
+_ARITHMETIC: tuple[Any, ...] = (
+    *(torch.add, torch.addcdiv, torch.addcmul, torch.div),
+    *(torch.lerp, torch.mul, torch.sqrt, torch.sub),
+)
+# PyTorch's optimizers use these operations too, under names that are private.
+_IN_PLACE: dict[Any, Callable[..., Any]] = {
+    f: getattr(torch, f"_foreach_{f.__name__}_") for f in _ARITHMETIC
+}
 _FOR_EACH: dict[Any, Callable[..., Any]] = {
-    torch.add: _of_torch._foreach_add,
-    torch.addcdiv: _of_torch._foreach_addcdiv,
-    torch.addcmul: _of_torch._foreach_addcmul,
-    torch.div: _of_torch._foreach_div,
+    f: getattr(torch, f"_foreach_{f.__name__}") for f in _ARITHMETIC
+} | {
     torch.full_like: lambda xs, value: [torch.full_like(x, value) for x in xs],
-    torch.lerp: _of_torch._foreach_lerp,
-    torch.mul: _of_torch._foreach_mul,
-    torch.sqrt: _of_torch._foreach_sqrt,
-    torch.sub: sub_each,
     Tensor.where: lambda *lists: [x.where(*of) for x, *of in zip(*lists, strict=True)],
 }
-_IN_PLACE: dict[Any, Callable[..., Any]] = {
-    torch.add: _of_torch._foreach_add_,
-    torch.addcdiv: _of_torch._foreach_addcdiv_,
-    torch.addcmul: _of_torch._foreach_addcmul_,
-    torch.div: _of_torch._foreach_div_,
-    torch.mul: _of_torch._foreach_mul_,
-    torch.sub: _of_torch._foreach_sub_,
-}
+sub_each = _FOR_EACH[torch.sub]
 
 
 def minus_multiple(do: Operations, p: Any, lr: float | Tensor, g: Any, home: Any = None) -> Any:

@@ -62,13 +62,11 @@ def by(trainer: Callable[..., Trainer], **options: Any) -> Callable[[Network, Ba
 
 def traced_step(network: Network) -> Step:
     """The functional core, written out."""
-    model = network.core()
-    loss_and_grads = fdl.value_and_grad(model, fdl.mse())
-    params, traced = model.init(), None
+    params, traced = network.core().init(), None
+    by_rate = core_step(network)
 
-    def once(params: fdl.Params, inputs: Tensor, targets: Tensor) -> tuple[fdl.Params, Tensor]:
-        loss, grads = loss_and_grads(params, inputs, targets)
-        return fdl.sgd(params, grads, LEARNING_RATE), loss
+    def once(params: fdl.Params, *batch: Tensor) -> tuple[fdl.Params, Tensor]:
+        return by_rate(params, LEARNING_RATE, batch)
 
     def step(inputs: Tensor, targets: Tensor) -> Tensor:
         nonlocal params, traced
