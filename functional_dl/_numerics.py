@@ -20,6 +20,7 @@ BITS = {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
 """For a number of so many bytes, an integer that holds its bits."""
 
 _ONE = torch.ones((), dtype=torch.float32, device="cpu")
+_MINUS_ZERO = -torch.zeros((), dtype=torch.float32, device="cpu")  # −0 + a = a, even for a = −0
 _CUBIC = math.sqrt(8 / math.pi)  # gelu's
 
 
@@ -431,7 +432,11 @@ def times_number(x: Tensor, number: float) -> Tensor:
     first rounded to the dtype of X, which shows in half precision, and the result is laid out by
     rows, also where X is not.
     """
-    return (x * x.new_full((), number)).contiguous()
+    if x.element_size() == 2:
+        product = x * x.new_full((), number)
+    else:  # −0 + X · number: the same, in one operation
+        product = _MINUS_ZERO.add(x, alpha=number)
+    return product.contiguous()
 
 
 def log_losses(y: Tensor, t: Tensor) -> Tensor:

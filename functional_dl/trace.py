@@ -184,6 +184,8 @@ class _Conditions:
         if isinstance(tree, Tensor):
             layout = f"({name} := {item}).shape == {tuple(tree.shape)}"
             same = [layout, f"{name}.stride() == {tree.stride()}"]
+            if tree.is_contiguous() and all(n > 1 for n in tree.shape):
+                same[1] = f"{name}.is_contiguous()"  # of only these strides, in half the time
             same.append(f"{name}.dtype is {self.constant(tree.dtype)}")
             yield tree, name, path
         elif isinstance(tree, torch.Generator):
@@ -304,6 +306,8 @@ class _Recorder(TorchFunctionMode):
         except Exception:
             self.operation = name
             raise
+        if name == "contiguous" and y is args[0]:
+            return y  # nothing was done
         parts = y if isinstance(y, (tuple, list)) else [y]
         if parts and all(isinstance(part, Tensor) for part in parts):
             operands, options = tree_map(self.node, (args, kwargs or {}))

@@ -15,6 +15,7 @@ from cases import (
     CASES,
     DTYPES,
     LAYERS,
+    LOSSES,
     SPECIAL,
     Draw,
     autograd,
@@ -240,6 +241,16 @@ def test_same_bits_tells_a_sign_of_zero_a_last_bit_a_shape_and_a_dtype() -> None
     assert not same_bits(a, a.nextafter(torch.tensor(2.0)))
     assert not same_bits(a, a[:2])
     assert not same_bits(a, a.double())
+
+
+@pytest.mark.parametrize("name", ["mse", "l1", "huber"])
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_a_loss_takes_any_numbers_and_keeps_the_sign_of_zero(name: str, dtype: torch.dtype) -> None:
+    y, t = torch.cartesian_prod(*[torch.tensor([*SPECIAL, 1], dtype=dtype)] * 2).unbind(1)
+    theirs, their_pullback = autograd(lambda y: LOSSES[name].theirs()(y, t), y)
+    ours, pullback = LOSSES[name].ours().vjp(y, t)
+    assert same_bits(ours, theirs)
+    assert same_bits(pullback(), *their_pullback())
 
 
 LAYOUTS: list[Callable[[torch.dtype], Tensor]] = [

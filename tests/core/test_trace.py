@@ -170,6 +170,15 @@ def test_numbers_and_trees_are_told_apart_by_type_sign_and_order(example: Any, o
         assert traced.fallbacks == fallbacks
 
 
+def test_strides_are_told_apart_also_where_any_is_contiguous() -> None:
+    row = ones(1, 2)
+    traced = fdl.trace(lambda x: x + 1, row)
+    assert row.as_strided((1, 2), (5, 1)).is_contiguous()
+    for x, fallbacks in ((row, 0), (row.as_strided((1, 2), (5, 1)), 1)):
+        assert torch.equal(traced(x), row + 1)
+        assert traced.fallbacks == fallbacks
+
+
 def test_no_key_is_taken_for_another_name() -> None:
     keys = (
         "tree",
