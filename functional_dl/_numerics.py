@@ -315,9 +315,9 @@ def logistic_distribution(x: Tensor) -> Tensor:
 
 
 def logistic_slope(x: Tensor, phi: Tensor) -> Tensor:
-    """Φ + X ⊙ Φ ⊙ (1 − Φ) ⊙ dU/dX."""
-    x_slope = _plus_square(_CUBIC, 3 * 0.044715 * _CUBIC, x).mul_(x)
-    return x_slope.addcmul(x_slope, phi, value=-1).mul_(phi).add_(phi)
+    """Φ + A ⊙ (1 − Φ), with A = X ⊙ Φ ⊙ dU/dX: at Φ on the way from A to 1."""
+    slope_of_u = _plus_square(_CUBIC, 3 * 0.044715 * _CUBIC, x)
+    return slope_of_u.mul_(x).mul_(phi).lerp(x.new_ones(()), phi)
 
 
 def _plus_square(a: float, b: float, x: Tensor) -> Tensor:
