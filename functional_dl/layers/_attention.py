@@ -73,8 +73,8 @@ def attention(heads: int, causal: bool = True) -> Maths:
             if not wrt_input:
                 return {}, None
             gy = at_least_single(gy)
-            by_head = (gy * y).unflatten(-1, (heads, -1)).sum(-1, keepdim=True).flatten(-2)
-            (delta,), (gy,) = matrices(by_head, 1, heads), matrices(gy, 1, heads)
+            by_head = (gy * y).unflatten(-1, (heads, -1)).sum(-1)
+            delta, (gy,) = by_head.mT.reshape(*p.shape[:2], 1), matrices(gy, 1, heads)
             gs = plus_product(delta, gy, v.mT, beta=-1.0).mul_(p)
             gq, gk = scaled_product(gs, k, scale), scaled_product(gs.mT, q, scale)
             return {}, rounded_to(dtype, rows([gq, gk, p.mT.bmm(gy)], shape))
