@@ -140,10 +140,9 @@ def filters_grad(gy: Tensor, x: Tensor, weight: Tensor, padding: int, stride: in
         images, gys = (tensor.float().movedim(0, 1 if first else 3) for tensor in (x, gy))
         if first:
             padded = torch.constant_pad_nd(images, [padding] * 4)  # C, N, H, W
-            rows = (
-                padded.unfold(3, k, stride).movedim(-1, 1).contiguous()
-            )  # k times fewer short runs
-            windows = rows.unfold(3, k, stride).movedim(-1, 1)  # C, k, k, N, H, W
+            # What lies apart within a row is copied first, which makes k times fewer short runs.
+            across = padded.unfold(3, k, stride).movedim(-1, 1).contiguous()
+            windows = across.unfold(3, k, stride).movedim(-1, 1)  # C, k, k, N, H, W
         else:
             padded = torch.constant_pad_nd(images, [0, 0] + [padding] * 4)  # C, H, W, N
             windows = padded.unfold(1, k, stride).unfold(2, k, stride).permute(0, 4, 5, 1, 2, 3)

@@ -182,10 +182,10 @@ class _Conditions:
         """Adds that the item is like the tree; gives tensors and generators, their names, paths."""
         same = [f"type({name} := {item}) is {self.constant(type(tree))}"]
         if isinstance(tree, Tensor):
-            layout = f"({name} := {item}).shape == {tuple(tree.shape)}"
-            same = [layout, f"{name}.stride() == {tree.stride()}"]
+            strides = f"stride() == {tree.stride()}"
             if tree.is_contiguous() and all(n > 1 for n in tree.shape):
-                same[1] = f"{name}.is_contiguous()"  # of only these strides, in half the time
+                strides = "is_contiguous()"  # which only these are, in half the time
+            same = [f"({name} := {item}).shape == {tuple(tree.shape)}", f"{name}.{strides}"]
             same.append(f"{name}.dtype is {self.constant(tree.dtype)}")
             yield tree, name, path
         elif isinstance(tree, torch.Generator):

@@ -170,7 +170,7 @@ def test_numbers_and_trees_are_told_apart_by_type_sign_and_order(example: Any, o
         assert traced.fallbacks == fallbacks
 
 
-def test_strides_are_told_apart_also_where_any_is_contiguous() -> None:
+def test_strides_of_a_single_row_are_told_apart_though_any_are_contiguous() -> None:
     row = ones(1, 2)
     traced = fdl.trace(lambda x: x + 1, row)
     assert row.as_strided((1, 2), (5, 1)).is_contiguous()
