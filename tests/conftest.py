@@ -69,6 +69,20 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     items.sort(key=lambda item: not any(where in item.nodeid for where in LONGEST))
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collectstart() -> None:
+    """Has what a module draws as it is imported be the same in each run: torch seeds at random."""
+    import torch  # not above: the process that only hands tests out is spared the seconds
+
+    torch.manual_seed(0)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup() -> None:
+    """Has what a test and its fixtures draw be the same in each run, whatever ran before."""
+    pytest_collectstart()
+
+
 def pytest_collection_finish() -> None:
     """Spares garbage collection what has been imported and collected: a tenth of the time."""
     gc.collect()
