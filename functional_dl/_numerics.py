@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from itertools import accumulate
+from typing import SupportsFloat
 
 import torch
 from torch import Tensor
 from torch.compiler import is_compiling, is_dynamo_compiling
 
 from functional_dl._errors import unpromoted
-from functional_dl.contract import Generator, Params
+from functional_dl.contract import Cotangents, Generator, Params, Pullback, Vjp
 
 BITS = {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
 """For a number of so many bytes, an integer that holds its bits."""
@@ -42,21 +44,8 @@ def uniform(fan_in: int) -> Callable[[Params, Generator], None]:
 
 
 def affine(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-    """X Wᵀ + b.
-
-    Like PyTorch's linear (ATen/native/Linear.cpp): b is added within the product, which saves a
-    rounding, if x has two dimensions or if x and b are contiguous; else after it. An x of three
-    dimensions or more is one of two in a single product, as with PyTorch's weights that are
-    trained; with frozen ones and an x that isn't contiguous, PyTorch's is a batch of products,
-    which round otherwise (should_fold in ATen/native/LinearAlgebra.cpp).
-    """
-    if x.dim() == 2:
-        return x.mm(weight.mT) if bias is None else bias.addmm(x, weight.mT)
-    shape = (*x.shape[:-1], weight.shape[0])
-    if bias is None or _is_fused(x, bias):
-        return affine(_rows(x), weight, bias).reshape(shape)
-    y = affine(_rows(x), weight, None).reshape(shape)
-    return y + unpromoted(bias, x).to(y.dtype)  # torch.autocast's other dtype is to be seen
+    """X Wᵀ + b, with b added within the product, which saves a rounding."""
+    return x.mm(weight.mT) if bias is None else bias.addmm(x, weight.mT)
 
 
 def affine_grads(gy: Tensor, x: Tensor, by_rows: bool, bias: Tensor | None) -> dict[str, Tensor]:
@@ -64,15 +53,8 @@ def affine_grads(gy: Tensor, x: Tensor, by_rows: bool, bias: Tensor | None) -> d
 
     Like autograd (mm_mat2_backward in torch/csrc/autograd/FunctionsManual.cpp), the gradient of a
     factor is laid out by rows or by columns as the factor is: the product that gives it is
-    transposed for that, and then sums in another order. Where b is added after the product, its
-    gradient is summed over all leading dimensions at once, and not over rows.
+    transposed for that, and then sums in another order.
     """
-    if gy.dim() != 2:
-        if bias is None or _is_fused(x, bias):
-            return affine_grads(_rows(gy), _rows(x), by_rows, bias)
-        grads = affine_grads(_rows(gy), _rows(x), by_rows, None)
-        # Autograd's may be gy itself, ours lies in memory of its own.
-        return grads | {"bias": gy.sum_to_size(bias.shape).clone()}
     grads = {"weight": gy.mT.mm(x) if by_rows else x.mT.mm(gy).mT}
     if bias is not None:
         grads["bias"] = gy.sum(0)
@@ -82,19 +64,34 @@ def affine_grads(gy: Tensor, x: Tensor, by_rows: bool, bias: Tensor | None) -> d
 def affine_input_grad(gy: Tensor, x: Tensor, weight: Tensor) -> Tensor:
     """∇Y W, by rows or by columns as X is: see `affine_grads`."""
     strides = x.stride()
-    if len(strides) != 2:
-        return affine_input_grad(_rows(gy), _rows(x), weight).reshape(x.shape)
     if strides[0] == 1 and strides[1] == x.shape[0]:
         return weight.mT.mm(gy.mT).mT
     return gy.mm(weight)
 
 
-def _rows(x: Tensor) -> Tensor:
-    return x.reshape(-1, x.shape[-1])
+def over_rows(vjp: Vjp, params: Params, x: Tensor) -> tuple[Tensor, Pullback]:
+    """The vjp, with the leading dimensions of X as one.
 
+    Like PyTorch's linear (ATen/native/Linear.cpp), b is added within the product if X and b are
+    contiguous; else after it, and then its gradient is summed over all leading dimensions at once.
+    There is a single product, as with PyTorch's weights that are trained; with frozen ones and an X
+    that isn't contiguous, PyTorch's is a batch of products, which round otherwise (should_fold in
+    ATen/native/LinearAlgebra.cpp).
+    """
+    shape, b, after = x.shape, params.get("bias"), None  # b where it is added after the product
+    if b is not None and not (x.is_contiguous() and b.is_contiguous()):
+        params, after = {"weight": params["weight"]}, unpromoted(b, x)
+    y, pullback = vjp(params, x.reshape(-1, shape[-1]))
+    y = y.reshape(*shape[:-1], y.shape[-1])
 
-def _is_fused(x: Tensor, bias: Tensor) -> bool:
-    return x.is_contiguous() and bias.is_contiguous()
+    def reshaped(gy: Tensor, *, wrt_input: bool = True) -> Cotangents:
+        grads, gx = pullback(gy.reshape(-1, gy.shape[-1]), wrt_input=wrt_input)
+        if after is not None:  # autograd's may be gy itself, ours lies in memory of its own
+            grads["bias"] = gy.sum_to_size(after.shape).clone()
+        return grads, gx.reshape(shape) if gx is not None else None
+
+    # torch.autocast's other dtype is to be seen
+    return y if after is None else y + after.to(y.dtype), reshaped
 
 
 def channels_last(*tensors: Tensor) -> bool:
@@ -136,7 +133,8 @@ def filters_grad(gy: Tensor, x: Tensor, weight: Tensor, padding: int, stride: in
     """
     k, several = weight.shape[-1], x.dim() == 4 and x.shape[0] > 1
     if several and x.dtype != torch.float64 and torch.backends.mkldnn.enabled:
-        first = weight[0].numel() < weight.shape[0]
+        of_filter = weight.numel() // weight.shape[0]
+        first = of_filter < weight.shape[0]
         images, gys = (tensor.float().movedim(0, 1 if first else 3) for tensor in (x, gy))
         if first:
             padded = torch.constant_pad_nd(images, [padding] * 4)  # C, N, H, W
@@ -146,7 +144,7 @@ def filters_grad(gy: Tensor, x: Tensor, weight: Tensor, padding: int, stride: in
         else:
             padded = torch.constant_pad_nd(images, [0, 0] + [padding] * 4)  # C, H, W, N
             windows = padded.unfold(1, k, stride).unfold(2, k, stride).permute(0, 4, 5, 1, 2, 3)
-        columns = windows.flatten(3).flatten(0, 2)
+        columns = windows.reshape(of_filter, -1)
         grad = columns.mm(gys.flatten(1).mT).mT.reshape(weight.shape).to(x.dtype)
     else:
         images, gys = (x, gy) if x.dim() == 4 else (x[None], gy[None])
@@ -163,50 +161,51 @@ def filters_grad(gy: Tensor, x: Tensor, weight: Tensor, padding: int, stride: in
 
 
 def in_windows(x: Tensor, k: int) -> tuple[list[Tensor], Tensor]:
-    """X[k i + p, k j + q] for all i and j, one tensor for each p and q from 0 to k − 1.
+    """X[k i + p, k j + q] for all i and j, one tensor (N, I J) for each p and q from 0 to k − 1.
 
     And where in X.flatten(-2) each window begins. `index_select` takes half the time of copying a
     slice; compiled code reads slices in place.
     """
-    *n, h, w = x.shape
+    h, w = x.shape[-2:]
     i, j = h // k, w // k
     if not i * j:
         raise ValueError  # which is told in other words
-    begins = torch.arange(h * w, device=x.device).view(h, w)[: k * i : k, : k * j : k].flatten()
-    places = [(p, q) for p in range(k) for q in range(k)]
+    windows = torch.arange(h * w, device=x.device).view(h, w).unfold(0, k, k).unfold(1, k, k)
+    places = windows.permute(2, 3, 0, 1).reshape(k * k, i * j).unbind()
     if is_compiling():
-        return [x[..., p : k * i : k, q : k * j : k].contiguous() for p, q in places], begins
-    images = x.reshape(-1, h * w)
-    parts = [images.index_select(1, begins + (p * w + q)).view(*n, i, j) for p, q in places]
-    return parts, begins
+        where = [(p, q) for p in range(k) for q in range(k)]
+        parts = [x[..., p : k * i : k, q : k * j : k].reshape(-1, i * j) for p, q in where]
+    else:
+        images = x.reshape(-1, h * w)
+        parts = [images.index_select(1, place) for place in places]
+    return parts, places[0]
 
 
 def first_equal(parts: list[Tensor], begins: Tensor, y: Tensor, x: Tensor, k: int) -> Tensor:
     """Where in X.flatten(-2) each window has its first number that equals Y; see `in_windows`.
 
-    From the last place of a window to its first, this counts how far ahead that number is.
+    From where a window begins, this goes on by a step for each number that Y differs from, as it
+    does from all before.
     """
     h, w = x.shape[-2:]
+    differs = torch.ne if is_compiling() or not y.is_inference() else _differs
     exact = torch.float32 if h * w <= 1 << 24 else torch.float64
-    ahead = y.new_zeros(y.shape, dtype=exact)
-    for place in range(k * k - 1, 0, -1):
-        step = 1 if place % k else w - k + 1  # from the place before
-        ahead = (ahead + step) * _differs(parts[place - 1], y)
-    return (begins + ahead.flatten(-2)).long()
+    place = begins.to(exact).expand_as(y)
+    unequal = (differs(part, y) for part in parts[:-1])
+    for n, so_far in enumerate(accumulate(unequal, torch.mul), 1):
+        place = place.add(so_far, alpha=1 if n % k else w - k + 1)
+    return place.long()
 
 
 def _differs(x: Tensor, y: Tensor) -> Tensor:
-    """1 where X and Y differ, else 0.
+    """1 where X and Y differ, else 0; where nothing is differentiated again.
 
-    In inference mode, where nothing is differentiated again, these are numbers: booleans take three
-    times as long.
+    These are numbers: booleans take three times as long.
     """
-    if not is_compiling() and y.is_inference():
-        try:
-            return torch.ne(x, y, out=torch.empty_like(x))
-        except RuntimeError:  # torch.vmap
-            pass
-    return x != y
+    try:
+        return torch.ne(x, y, out=torch.empty_like(x))
+    except RuntimeError:  # torch.vmap
+        return x != y
 
 
 def added_at(index: Tensor, gy: Tensor, shape: torch.Size) -> Tensor:
@@ -214,8 +213,8 @@ def added_at(index: Tensor, gy: Tensor, shape: torch.Size) -> Tensor:
 
     Of two zeros, the sum is the positive one, as PyTorch's is.
     """
-    zeros = gy.new_zeros(()).expand(*shape[:-2], shape[-2:].numel())
-    return zeros.scatter_add(-1, index, gy.flatten(-2)).view(shape)
+    zeros = gy.new_zeros(()).expand(index.shape[0], shape[-2:].numel())
+    return zeros.scatter_add(-1, index, gy.reshape(index.shape)).view(shape)
 
 
 def where_positive(gy: Tensor, y: Tensor) -> Tensor:
@@ -373,13 +372,13 @@ def moments(x: Tensor, mean: Tensor, r: Tensor, eps: float) -> tuple[Tensor, Ten
     return mean + (m - m.detach()), r + (s - s.detach())
 
 
-def less_projections(n: Tensor, gy: Tensor, w: Tensor, gy_n: Tensor) -> Tensor:
+def less_projections(n: Tensor, gy: Tensor, w: Tensor, each: Tensor, gy_n: Tensor) -> Tensor:
     """∇N − mean(∇N) − N ⊙ mean(∇N ⊙ N), of each row, with ∇N = ∇Y ⊙ w, from ∇Y ⊙ N.
 
-    Means are products with w / D. What is off comes first, since a result that `torch.vmap` goes
-    over whenever it goes over an operand can be written in place; a large one takes half the time.
+    Means are products with each, which is −w / D. What is off comes first, since a result that
+    `torch.vmap` goes over whenever it goes over an operand can be written in place; a large one
+    takes half the time.
     """
-    each = w / -w.shape[-1]
     along, mean = gy_n.matmul(each), gy.matmul(each)
     gx = (n * along.unsqueeze(-1)).add_(mean.unsqueeze(-1)).addcmul(gy, w)
     return gx.to(along.dtype)  # torch.autocast's other dtype is to be seen
@@ -392,6 +391,35 @@ def computed_once(x: Tensor) -> Tensor:
     as_strided takes is written to memory first (as_strided in torch/_inductor/lowering.py).
     """
     return x.as_strided(x.shape, x.stride()) if is_dynamo_compiling() else x
+
+
+def rounded(number: float | Tensor, dtype: torch.dtype) -> Tensor:
+    """The number as a 0-d tensor, rounded once for tensors of this dtype.
+
+    PyTorch takes numbers in single precision where tensors are in half.
+    """
+    single = torch.float32 if dtype.itemsize == 2 else dtype
+    if isinstance(number, Tensor):
+        return computed_once(number).to(single)
+    return torch.full((), number, dtype=single, device="cpu")
+
+
+class Constant:
+    """A number, by dtype as `rounded` gives it.
+
+    A sum or a product with it takes half the time that one with a Python number does. Compiled code
+    holds the number itself: a tensor would be one more input, which is checked in every call. What
+    is exported doesn't, since torch.onnx rounds numbers to single precision.
+    """
+
+    def __init__(self, number: SupportsFloat) -> None:
+        self._number = float(number)
+        dtypes = torch.float64, torch.float32, torch.bfloat16, torch.float16
+        with torch.inference_mode(False):
+            self._rounded = {dtype: rounded(self._number, dtype) for dtype in dtypes}
+
+    def __getitem__(self, dtype: torch.dtype) -> Tensor:
+        return rounded(self._number, dtype) if is_dynamo_compiling() else self._rounded[dtype]
 
 
 def at_least_single(x: Tensor) -> Tensor:

@@ -26,7 +26,7 @@ class Traced(Protocol[R_co]):
     """A step as the tensor operations that it comes to for an example.
 
     Attributes:
-        code: The operations, as Python.
+        code: The operations, as Python; first, in comments, which numbers its constants are.
         fallbacks: How many calls went to the step itself.
         why: Why the last of these did.
     """
@@ -133,7 +133,13 @@ def traced(*args):
     names = {"forward": scope["forward"], "fall_back": fall_back}
     exec(source, names := conditions.constants | names)
     traced: Any = names["traced"]
-    traced.code, traced.fallbacks, traced.why = code.src.strip(), 0, ""
+    numbers = [
+        f"# {name} = {value}"
+        for name, operand in recorder.operands.items()
+        if isinstance(value := conditions.constants.get(operand), Tensor) and not value.dim()
+    ]
+    traced.code = "\n".join([*numbers, code.src.strip()])
+    traced.fallbacks, traced.why = 0, ""
     return traced
 
 

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from functional_dl._errors import check_sizes
 from functional_dl._guard import Maths, Through, layer
-from functional_dl._numerics import affine, affine_grads, affine_input_grad, uniform
+from functional_dl._numerics import affine, affine_grads, affine_input_grad, over_rows, uniform
 from functional_dl.contract import Cotangents, Params, Pullback
 
 
@@ -41,6 +41,8 @@ def linear(in_features: int, out_features: int, bias: bool = True) -> Maths:
     rows = in_features, 1  # the strides of a weight that lies by rows
 
     def vjp(params: Params, x: Float[Tensor, "*N A"]) -> tuple[Float[Tensor, "*N B"], Pullback]:
+        if x.dim() != 2:
+            return over_rows(vjp, params, x)
         w, b = params["weight"], params.get("bias")
 
         def pullback(gy: Float[Tensor, "*N B"], *, wrt_input: bool = True) -> Cotangents:
@@ -50,8 +52,12 @@ def linear(in_features: int, out_features: int, bias: bool = True) -> Maths:
         return affine(x, w, b), pullback
 
     def through(params: Params, x: Float[Tensor, "*N A"]) -> tuple[Float[Tensor, "*N B"], Through]:
+        def back(gy: Tensor) -> Tensor:
+            n = x.reshape(-1, in_features)
+            return affine_input_grad(gy.reshape(-1, out_features), n, w).reshape(x.shape)
+
         w = params["weight"]
-        return affine(x, w, params.get("bias")), lambda gy: affine_input_grad(gy, x, w)
+        return vjp(params, x)[0], back
 
     shapes = {"weight": (out_features, in_features)} | ({"bias": (out_features,)} if bias else {})
     takes = lambda shape: shape[-1:] == (in_features,), f"(..., {in_features})"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import reduce
 
 import torch
@@ -39,19 +40,24 @@ def max_pool2d(size: int) -> Maths:
     """
     check_sizes("max_pool2d", size=size)
 
+    def y_of(largest: Tensor, shape: Sequence[int], last: bool) -> Float[Tensor, "*N I J"]:
+        *n, h, w = shape
+        return in_order(largest.view(*n, h // size, w // size), last)
+
     def apply(params: Params, x: Float[Tensor, "*N H W"]) -> Float[Tensor, "*N I J"]:
-        return in_order(reduce(torch.maximum, in_windows(x, size)[0]), channels_last(x))
+        largest = reduce(torch.maximum, in_windows(x, size)[0])
+        return y_of(largest, x.shape, channels_last(x))
 
     def vjp(params: Params, x: Float[Tensor, "*N H W"]) -> tuple[Float[Tensor, "*N I J"], Pullback]:
         last, shape = channels_last(x), x.shape
         parts, begins = in_windows(x, size)
-        y = reduce(torch.maximum, parts)
-        index = first_equal(parts, begins, y, x, size)
+        largest = reduce(torch.maximum, parts)
+        index = first_equal(parts, begins, largest, x, size)
 
         def pullback(gy: Float[Tensor, "*N I J"], *, wrt_input: bool = True) -> Cotangents:
             return {}, in_order(added_at(index, gy, shape), last) if wrt_input else None
 
-        return in_order(y, last), pullback
+        return y_of(largest, shape, last), pullback
 
     said = f"(..., H, W), with H and W from {size} up"
     return Maths(vjp, apply=apply, takes=(lambda s: len(s) > 1 and min(s[-2:]) >= size, said))

@@ -9,6 +9,7 @@ from torch import Tensor
 from functional_dl._errors import check_sizes, unpromoted
 from functional_dl._guard import Maths, layer
 from functional_dl._numerics import (
+    Constant,
     at_least_single,
     channels_last,
     in_order,
@@ -51,11 +52,12 @@ def rms_norm(features: int, eps: float = 1e-5) -> Maths:
     """
     check_sizes("rms_norm", features=features)
     _check_eps("rms_norm", eps)
+    count, offset, two, minus_half = map(Constant, (features, eps, 2, -0.5))
 
     def vjp(params: Params, x: Float[Tensor, "*N D"]) -> tuple[Float[Tensor, "*N D"], Pullback]:
         dtype, w = x.dtype, at_least_single(unpromoted(params["weight"], x)).expand_as(x)
         last, x = channels_last(x), at_least_single(x)
-        r = x.square().mean(-1, keepdim=True).add_(eps).rsqrt_()
+        r = x.square().sum(-1, keepdim=True).div_(count[dtype]).add_(offset[dtype]).rsqrt_()
 
         def pullback(gy: Float[Tensor, "*N D"], *, wrt_input: bool = True) -> Cotangents:
             gy = at_least_single(gy)
@@ -63,8 +65,9 @@ def rms_norm(features: int, eps: float = 1e-5) -> Maths:
             if not wrt_input:
                 return grads, None
             gn = gy * w
-            gv = (gn * x).sum_to_size(r.shape) * -0.5 * r.pow(3)
-            return grads, rounded_to(dtype, (gn * r).add_(x * (gv / features * 2)))
+            gv = (gn * x).sum_to_size(r.shape).mul_(minus_half[dtype]).mul_(r.pow(3))
+            twice = gv.div_(count[dtype]).mul_(two[dtype])
+            return grads, rounded_to(dtype, (gn * r).add_(x * twice))
 
         # N is made anew on the way back, and not kept; Y is laid out as PyTorch's is.
         return rounded_to(dtype, in_order(x * r * w, last)), pullback
@@ -107,6 +110,7 @@ def layer_norm(features: int, eps: float = 1e-5, bias: bool = True) -> Maths:
     """
     check_sizes("layer_norm", features=features)
     _check_eps("layer_norm", eps)
+    minus_count = Constant(-features)
 
     def vjp(params: Params, x: Float[Tensor, "*N D"]) -> tuple[Float[Tensor, "*N D"], Pullback]:
         dtype, w, b = x.dtype, unpromoted(params["weight"], x), params.get("bias")
@@ -121,7 +125,8 @@ def layer_norm(features: int, eps: float = 1e-5, bias: bool = True) -> Maths:
                 grads["bias"] = gy.sum_to_size(features).to(dtype, copy=True)
             if not wrt_input:
                 return grads, None
-            gx = less_projections(n, gy, at_least_single(w), gy_n).mul_(r)
+            single = at_least_single(w)
+            gx = less_projections(n, gy, single, single / minus_count[dtype], gy_n).mul_(r)
             return grads, rounded_to(dtype, gx)
 
         return y, pullback

@@ -8,8 +8,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from functional_dl._numerics import Constant
 from functional_dl.optimizers._leaves import LeafRule, Rule, check_option, optimizer
-from functional_dl.optimizers._operations import Constant, Operations, minus_ratio, quotient
+from functional_dl.optimizers._operations import Operations, minus_ratio, quotient
 
 
 @optimizer

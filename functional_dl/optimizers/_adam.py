@@ -8,14 +8,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from functional_dl._numerics import Constant, rounded
 from functional_dl.optimizers._leaves import LeafRule, Rule, check_option, optimizer
 from functional_dl.optimizers._operations import (
-    Constant,
     Operations,
     less_power,
     minus_ratio,
     quotient,
-    rounded,
     square_root,
 )
 

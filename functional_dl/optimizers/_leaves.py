@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.compiler import is_compiling, is_dynamo_compiling
 
 from functional_dl._errors import not_a, not_floating, not_keyed, not_like
-from functional_dl._numerics import computed_once
+from functional_dl._numerics import computed_once, rounded
 from functional_dl._tree import tree_leaves, tree_map
 from functional_dl.contract import Call, Optimizer, Params, State
 from functional_dl.optimizers._operations import (
@@ -23,7 +23,6 @@ from functional_dl.optimizers._operations import (
     OnOne,
     Operations,
     known,
-    rounded,
 )
 from functional_dl.state_dict import check_untied
 

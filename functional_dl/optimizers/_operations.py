@@ -11,9 +11,9 @@ from typing import Any, TypeAlias
 
 import torch
 from torch import Tensor
-from torch.compiler import is_compiling, is_dynamo_compiling
+from torch.compiler import is_compiling
 
-from functional_dl._numerics import computed_once
+from functional_dl._numerics import Constant, rounded
 
 
 def may_write() -> bool:
@@ -127,35 +127,6 @@ def minus_ratio(do: Operations, p: Any, size: float | Tensor, a: Any, b: Any, ho
         return do(torch.addcdiv, p, a, b, value=-size, home=b)
     a = do(torch.mul, a, rounded(size, do.dtype), home=home)
     return do(torch.addcdiv, p, a, b, value=-1, home=b)
-
-
-def rounded(number: float | Tensor, dtype: torch.dtype) -> Tensor:
-    """The number as a 0-d tensor, rounded once for tensors of this dtype.
-
-    PyTorch takes numbers in single precision where tensors are in half.
-    """
-    single = torch.float32 if dtype.itemsize == 2 else dtype
-    if isinstance(number, Tensor):
-        return computed_once(number).to(single)
-    return torch.full((), number, dtype=single, device="cpu")
-
-
-class Constant:
-    """A number, by dtype as `rounded` gives it.
-
-    A sum or a product with it takes half the time that one with a Python number does. Compiled code
-    holds the number itself: a tensor would be one more input, which is checked in every call. What
-    is exported doesn't, since torch.onnx rounds numbers to single precision.
-    """
-
-    def __init__(self, number: float) -> None:
-        self._number = float(number)
-        dtypes = torch.float64, torch.float32, torch.bfloat16, torch.float16
-        with torch.inference_mode(False):
-            self._rounded = {dtype: rounded(self._number, dtype) for dtype in dtypes}
-
-    def __getitem__(self, dtype: torch.dtype) -> Tensor:
-        return rounded(self._number, dtype) if is_dynamo_compiling() else self._rounded[dtype]
 
 
 ONE, _HALF = Constant(1.0), Constant(0.5)

@@ -174,7 +174,10 @@ def simplified(code: str) -> list[str]:
     code = re.sub(r";  [\w =]+ = None$", "", code, flags=re.MULTILINE)
     code = re.sub(r", device = device\(type='cpu'\)", "", code)
     code = re.sub(r"([(,] ?\w+) = ", r"\1=", code)
-    lines = [line.strip() for line in code.splitlines()[1:]]
+    numbers = re.findall(r"^# (\w+) = (.+)$", code, re.MULTILINE)
+    lines = [line.strip() for line in code.partition("def forward")[2].splitlines()[1:]]
+    for constant, number in numbers:
+        lines = [replaced(line, constant, f"{float(number):g}") for line in lines]
     for name, of in re.findall(r"^(\w+) = (\w+)\.to\(torch\.float32\)$", "\n".join(lines), re.M):
         lines = [replaced(line, name, of) for line in lines if not line.startswith(f"{name} = ")]
     for i in range(len(lines)):

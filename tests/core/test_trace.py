@@ -116,6 +116,18 @@ def test_code_is_what_it_does_line_by_line() -> None:
     ]
 
 
+def test_code_says_which_numbers_its_constants_are() -> None:
+    half, rows = torch.tensor(0.5), ones(2, 2)
+    lines = fdl.trace(lambda x: x * half + rows, ones(2)).code.splitlines()
+    assert [line.split(";")[0].strip() for line in lines] == [
+        "# constant = 0.5",
+        "def forward(self, constant_1, constant, x):",
+        "mul = x.mul(constant)",
+        "add = mul.add(constant_1)",
+        "return add",
+    ]
+
+
 OTHERS: dict[str, tuple[Any, ...]] = {
     "args[0]['w']: shape": ({"w": ones(2)}, ones(1), 2),
     "args[0]['w']: dtype": ({"w": ones(2).double()}, ones(2), 2),

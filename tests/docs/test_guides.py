@@ -115,7 +115,7 @@ def test_a_traced_step_is_shown_line_by_line(
     monkeypatch.setattr(torch, "compile", lambda **_: lambda f: f)
     run("08-faster")
     said = capsys.readouterr().out
-    assert said.startswith("def forward(self, constant, weight, bias,")
+    assert said.startswith("# constant = -0.0\ndef forward(self, constant, weight, bias,")
     assert said.count("torch._foreach_sub(") == 1  # the update of all four params
     assert "\n1 expected " in said
 
