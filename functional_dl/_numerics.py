@@ -367,18 +367,19 @@ def moments(x: Tensor, mean: Tensor, r: Tensor, eps: float) -> tuple[Tensor, Ten
     """
     if not is_compiling() and mean.is_inference():
         return mean, r
+    x = at_least_single(x)
     m = x.mean(-1, keepdim=True)
     s = ((x - m).square().mean(-1, keepdim=True) + eps).rsqrt()
     return mean + (m - m.detach()), r + (s - s.detach())
 
 
-def less_projections(n: Tensor, gy: Tensor, w: Tensor, each: Tensor, gy_n: Tensor) -> Tensor:
+def less_projections(n: Tensor, gy: Tensor, w: Tensor, gy_n: Tensor) -> Tensor:
     """∇N − mean(∇N) − N ⊙ mean(∇N ⊙ N), of each row, with ∇N = ∇Y ⊙ w, from ∇Y ⊙ N.
 
-    Means are products with each, which is −w / D. What is off comes first, since a result that
-    `torch.vmap` goes over whenever it goes over an operand can be written in place; a large one
-    takes half the time.
+    Means are products with w / D. What is off comes first, since a result that `torch.vmap` goes
+    over whenever it goes over an operand can be written in place; a large one takes half the time.
     """
+    each = w / -w.shape[-1]
     along, mean = gy_n.matmul(each), gy.matmul(each)
     gx = (n * along.unsqueeze(-1)).add_(mean.unsqueeze(-1)).addcmul(gy, w)
     return gx.to(along.dtype)  # torch.autocast's other dtype is to be seen
@@ -427,9 +428,16 @@ def at_least_single(x: Tensor) -> Tensor:
     return x.float() if x.element_size() == 2 else x
 
 
-def rounded_to(dtype: torch.dtype, y: Tensor) -> Tensor:
-    """Y, rounded where dtype is of half precision; torch.autocast's other dtype is to be seen."""
-    return y.to(dtype) if dtype.itemsize == 2 else y
+def in_single(vjp: Vjp, params: Params, x: Tensor) -> tuple[Tensor, Pullback]:
+    """The vjp in single precision, for an X in half: what it gives is rounded once, at the end."""
+    dtype = x.dtype
+    y, pullback = vjp({k: unpromoted(p, x).float() for k, p in params.items()}, x.float())
+
+    def rounded_once(gy: Tensor, *, wrt_input: bool = True) -> Cotangents:
+        grads, gx = pullback(gy.float(), wrt_input=wrt_input)
+        return {k: g.to(dtype) for k, g in grads.items()}, gx.to(dtype) if gx is not None else None
+
+    return y.to(dtype), rounded_once
 
 
 def _in_single(gy: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:

@@ -11,10 +11,9 @@ from torch import Tensor
 from functional_dl._errors import check_sizes
 from functional_dl._guard import Maths, layer
 from functional_dl._numerics import (
-    at_least_single,
+    in_single,
     matrices,
     plus_product,
-    rounded_to,
     rows,
     scaled_product,
 )
@@ -62,8 +61,10 @@ def attention(heads: int, causal: bool = True) -> Maths:
     check_sizes("attention", heads=heads)
 
     def vjp(params: Params, x: Float[Tensor, "*N T A"]) -> tuple[Float[Tensor, "*N T B"], Pullback]:
-        shape, dtype = x.shape, x.dtype
-        q, k, v = matrices(at_least_single(x), 3, heads)
+        if x.element_size() == 2:
+            return in_single(vjp, params, x)
+        shape = x.shape
+        q, k, v = matrices(x, 3, heads)
         scale, t = 1 / math.sqrt(q.shape[-1]), q.shape[-2]
         hidden = torch.full((t, t), -math.inf if causal else 0, dtype=q.dtype, device=q.device)
         p = plus_product(hidden.triu(1), q, k.mT, scale=scale).softmax(-1)
@@ -72,14 +73,13 @@ def attention(heads: int, causal: bool = True) -> Maths:
         def pullback(gy: Float[Tensor, "*N T B"], *, wrt_input: bool = True) -> Cotangents:
             if not wrt_input:
                 return {}, None
-            gy = at_least_single(gy)
             by_head = (gy * y).unflatten(-1, (heads, -1)).sum(-1)
             delta, (gy,) = by_head.mT.reshape(*p.shape[:2], 1), matrices(gy, 1, heads)
             gs = plus_product(delta, gy, v.mT, beta=-1.0).mul_(p)
             gq, gk = scaled_product(gs, k, scale), scaled_product(gs.mT, q, scale)
-            return {}, rounded_to(dtype, rows([gq, gk, p.mT.bmm(gy)], shape))
+            return {}, rows([gq, gk, p.mT.bmm(gy)], shape)
 
-        return rounded_to(dtype, y), pullback
+        return y, pullback
 
     def takes(shape: torch.Size) -> bool:
         return len(shape) > 1 and shape[-1] > 0 and shape[-1] % (3 * heads) == 0

@@ -13,9 +13,9 @@ from functional_dl._numerics import (
     at_least_single,
     channels_last,
     in_order,
+    in_single,
     less_projections,
     moments,
-    rounded_to,
 )
 from functional_dl.contract import Cotangents, Generator, Params, Pullback
 
@@ -52,25 +52,25 @@ def rms_norm(features: int, eps: float = 1e-5) -> Maths:
     """
     check_sizes("rms_norm", features=features)
     _check_eps("rms_norm", eps)
-    count, offset, two, minus_half = map(Constant, (features, eps, 2, -0.5))
+    numbers = [*map(Constant, (features, eps, 2, -0.5))]
 
     def vjp(params: Params, x: Float[Tensor, "*N D"]) -> tuple[Float[Tensor, "*N D"], Pullback]:
-        dtype, w = x.dtype, at_least_single(unpromoted(params["weight"], x)).expand_as(x)
-        last, x = channels_last(x), at_least_single(x)
-        r = x.square().sum(-1, keepdim=True).div_(count[dtype]).add_(offset[dtype]).rsqrt_()
+        if x.element_size() == 2:
+            return in_single(vjp, params, x)
+        w = unpromoted(params["weight"], x)
+        count, offset, two, minus_half = [number[x.dtype] for number in numbers]
+        r = x.square().sum(-1, keepdim=True).div_(count).add_(offset).rsqrt_()
 
         def pullback(gy: Float[Tensor, "*N D"], *, wrt_input: bool = True) -> Cotangents:
-            gy = at_least_single(gy)
-            grads = {"weight": (gy * (x * r)).sum_to_size(features).to(dtype)}
+            grads = {"weight": (gy * (x * r)).sum_to_size(features)}
             if not wrt_input:
                 return grads, None
             gn = gy * w
-            gv = (gn * x).sum_to_size(r.shape).mul_(minus_half[dtype]).mul_(r.pow(3))
-            twice = gv.div_(count[dtype]).mul_(two[dtype])
-            return grads, rounded_to(dtype, (gn * r).add_(x * twice))
+            gv = (gn * x).sum_to_size(r.shape).mul_(minus_half).mul_(r.pow(3))
+            return grads, (gn * r).add_(x * gv.div_(count).mul_(two))
 
         # N is made anew on the way back, and not kept; Y is laid out as PyTorch's is.
-        return rounded_to(dtype, in_order(x * r * w, last)), pullback
+        return in_order(x * r * w, channels_last(x)), pullback
 
     takes = lambda shape: shape[-1:] == (features,), f"(..., {features})"
     return Maths(vjp, {"weight": (features,)}, _one_and_zero, takes=takes)
@@ -110,12 +110,11 @@ def layer_norm(features: int, eps: float = 1e-5, bias: bool = True) -> Maths:
     """
     check_sizes("layer_norm", features=features)
     _check_eps("layer_norm", eps)
-    minus_count = Constant(-features)
 
     def vjp(params: Params, x: Float[Tensor, "*N D"]) -> tuple[Float[Tensor, "*N D"], Pullback]:
         dtype, w, b = x.dtype, unpromoted(params["weight"], x), params.get("bias")
         y, mean, r = torch.native_layer_norm(x, [features], w, b, eps)
-        mean, r = moments(at_least_single(x), mean, r, eps)
+        mean, r = moments(x, mean, r, eps)
 
         def pullback(gy: Float[Tensor, "*N D"], *, wrt_input: bool = True) -> Cotangents:
             gy, n = at_least_single(gy), (at_least_single(x) - mean).mul_(r)
@@ -125,9 +124,8 @@ def layer_norm(features: int, eps: float = 1e-5, bias: bool = True) -> Maths:
                 grads["bias"] = gy.sum_to_size(features).to(dtype, copy=True)
             if not wrt_input:
                 return grads, None
-            single = at_least_single(w)
-            gx = less_projections(n, gy, single, single / minus_count[dtype], gy_n).mul_(r)
-            return grads, rounded_to(dtype, gx)
+            gx = less_projections(n, gy, at_least_single(w), gy_n).mul_(r)
+            return grads, gx.to(dtype) if dtype.itemsize == 2 else gx
 
         return y, pullback
 
