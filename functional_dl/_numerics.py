@@ -314,8 +314,18 @@ def logistic_distribution(x: Tensor) -> Tensor:
 
 def logistic_slope(x: Tensor, phi: Tensor) -> Tensor:
     """Φ + A ⊙ (1 − Φ), with A = X ⊙ Φ ⊙ dU/dX: at Φ on the way from A to 1."""
-    slope_of_u = _plus_square(_CUBIC, 3 * 0.044715 * _CUBIC, x)
-    return slope_of_u.mul_(x).mul_(phi).lerp(x.new_ones(()), phi)
+    a = _plus_square(_CUBIC, 3 * 0.044715 * _CUBIC, x).mul_(x).mul_(phi)
+    return written_on(a, torch.lerp, a, x.new_ones(()), phi)
+
+
+def written_on(home: Tensor, operation: Callable[..., Tensor], *args: Tensor) -> Tensor:
+    """The operation's result, in home's memory where nothing is differentiated again."""
+    if not is_compiling() and home.is_inference():
+        try:
+            return operation(*args, out=home)
+        except RuntimeError:  # torch.vmap
+            pass
+    return operation(*args)
 
 
 def _plus_square(a: float, b: float, x: Tensor) -> Tensor:
@@ -381,7 +391,8 @@ def less_projections(n: Tensor, gy: Tensor, w: Tensor, gy_n: Tensor) -> Tensor:
     """
     each = w / -w.shape[-1]
     along, mean = gy_n.matmul(each), gy.matmul(each)
-    gx = (n * along.unsqueeze(-1)).add_(mean.unsqueeze(-1)).addcmul(gy, w)
+    off = (n * along.unsqueeze(-1)).add_(mean.unsqueeze(-1))
+    gx = written_on(off, torch.addcmul, off, gy, w)
     return gx.to(along.dtype)  # torch.autocast's other dtype is to be seen
 
 

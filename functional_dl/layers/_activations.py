@@ -22,6 +22,7 @@ from functional_dl._numerics import (
     times_sigmoid_slope,
     times_twice,
     where_positive,
+    written_on,
 )
 from functional_dl.contract import Cotangents, Params, Pullback
 
@@ -207,7 +208,7 @@ def gelu(approximate: str = "none") -> Maths:
         x = at_least_single(x)
         phi = distribution(x)
         kept = computed_once(slope(x, phi))
-        return x * phi, (kept,)
+        return written_on(phi, torch.mul, x, phi), (kept,)
 
     def apply(params: Params, x: Float[Tensor, "*N"]) -> Float[Tensor, "*N"]:
         return (x * distribution(at_least_single(x))).to(x.dtype)

@@ -7,6 +7,7 @@ import math
 import torch
 from jaxtyping import Float
 from torch import Tensor
+from torch.compiler import is_compiling
 
 from functional_dl._errors import check_sizes
 from functional_dl._guard import Maths, layer
@@ -20,6 +21,9 @@ from functional_dl._numerics import (
 from functional_dl.contract import Cotangents, Layer, Params, Pullback
 from functional_dl.layers._combinators import sequential
 from functional_dl.layers._linear import linear
+
+LARGE = 1 << 17
+"""A P of more elements is not kept, and computed anew on the way back, but in compiled code."""
 
 
 @layer
@@ -66,15 +70,21 @@ def attention(heads: int, causal: bool = True) -> Maths:
         shape = x.shape
         q, k, v = matrices(x, 3, heads)
         scale, t = 1 / math.sqrt(q.shape[-1]), q.shape[-2]
-        hidden = torch.full((t, t), -math.inf if causal else 0, dtype=q.dtype, device=q.device)
-        p = plus_product(hidden.triu(1), q, k.mT, scale=scale).softmax(-1)
+
+        def probabilities() -> Tensor:
+            hidden = torch.full((t, t), -math.inf if causal else 0, dtype=q.dtype, device=q.device)
+            return plus_product(hidden.triu(1), q, k.mT, scale=scale).softmax(-1)
+
+        p = probabilities()
         y = rows([p.bmm(v)], (*shape[:-1], shape[-1] // 3))
+        kept = p if is_compiling() or p.numel() <= LARGE else None
 
         def pullback(gy: Float[Tensor, "*N T B"], *, wrt_input: bool = True) -> Cotangents:
             if not wrt_input:
                 return {}, None
             by_head = (gy * y).unflatten(-1, (heads, -1)).sum(-1)
-            delta, (gy,) = by_head.mT.reshape(*p.shape[:2], 1), matrices(gy, 1, heads)
+            delta, (gy,) = by_head.mT.reshape(*q.shape[:2], 1), matrices(gy, 1, heads)
+            p = probabilities() if kept is None else kept
             gs = plus_product(delta, gy, v.mT, beta=-1.0).mul_(p)
             gq, gk = scaled_product(gs, k, scale), scaled_product(gs.mT, q, scale)
             return {}, rows([gq, gk, p.mT.bmm(gy)], shape)

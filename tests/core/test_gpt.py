@@ -1,5 +1,6 @@
 """A GPT is the network that it says, starts as GPT-2 does, and trains as autograd trains it."""
 
+import gc
 import math
 from typing import Any
 
@@ -151,6 +152,28 @@ def test_attention_to_all_goes_along_with_a_permutation_of_positions() -> None:
     grads_of_permuted, gx_of_permuted = pullback_of_permuted(y[:, order])
     torch.testing.assert_close(gx_of_permuted, gx[:, order])
     torch.testing.assert_close(grads_of_permuted, grads)
+
+
+@pytest.mark.memory
+def test_weights_of_attention_are_kept_where_they_are_few_and_else_made_anew() -> None:
+    layer, few, many = fdl.attention(2), torch.randn(3, 20, 24), torch.randn(90, 40, 24)
+
+    def kept(x: Tensor) -> bool:
+        _, pullback = layer.vjp({}, x)
+        shape = (2 * x.shape[0], x.shape[1], x.shape[1])
+        gc.collect()
+        found = any(isinstance(t, Tensor) and t.shape == shape for t in gc.get_objects())
+        del pullback
+        return found
+
+    assert kept(few)
+    assert not kept(many)
+    y, pullback = layer.vjp({}, many)
+    gx = pullback(y)[1]
+    for n in range(len(many)):
+        one, pullback = layer.vjp({}, many[n])
+        assert torch.equal(one, y[n])
+        assert torch.equal(pullback(one)[1], gx[n])
 
 
 @pytest.mark.parametrize("bias", [True, False])

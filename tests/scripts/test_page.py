@@ -229,7 +229,7 @@ def test_lines_are_those_of_the_source(page: dict[str, Any]) -> None:
         ("tanh", "input", "return derivative.mul_(gy)"),
         ("sigmoid", "input", "return gy * (1 - y) * y"),
         ("leaky_relu", "input", "return factor.expand_as(x) * gy"),
-        ("gelu", "value", "return x * phi, (kept,)"),
+        ("gelu", "value", "return written_on(phi, torch.mul, x, phi), (kept,)"),
         ("mse", "value", "return reduce(error * error), pullback"),
         ("mse", "input", "return times_number(error, 2 / count(error))"),
         ("sgd", "value", "return do(torch.addcmul, p, g, lr, value=-1)"),
