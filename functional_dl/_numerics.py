@@ -161,10 +161,10 @@ def filters_grad(gy: Tensor, x: Tensor, weight: Tensor, padding: int, stride: in
 
 
 def in_windows(x: Tensor, k: int) -> tuple[list[Tensor], Tensor]:
-    """X[k i + p, k j + q] for all i and j, one tensor (N, I J) for each p and q from 0 to k − 1.
+    """X[k i + p, k j + q] for all i and j, one tensor for each p and q from 0 to k − 1.
 
     And where in X.flatten(-2) each window begins. `index_select` takes half the time of copying a
-    slice; compiled code reads slices in place.
+    slice; i and j are one dimension there. Compiled code reads slices in place.
     """
     h, w = x.shape[-2:]
     i, j = h // k, w // k
@@ -174,11 +174,10 @@ def in_windows(x: Tensor, k: int) -> tuple[list[Tensor], Tensor]:
     places = windows.permute(2, 3, 0, 1).reshape(k * k, i * j).unbind()
     if is_compiling():
         where = [(p, q) for p in range(k) for q in range(k)]
-        parts = [x[..., p : k * i : k, q : k * j : k].reshape(-1, i * j) for p, q in where]
-    else:
-        images = x.reshape(-1, h * w)
-        parts = [images.index_select(1, place) for place in places]
-    return parts, places[0]
+        parts = [x[..., p : k * i : k, q : k * j : k].contiguous() for p, q in where]
+        return parts, places[0].view(i, j)
+    images = x.reshape(-1, h * w)
+    return [images.index_select(1, place) for place in places], places[0]
 
 
 def first_equal(parts: list[Tensor], begins: Tensor, y: Tensor, x: Tensor, k: int) -> Tensor:
@@ -213,8 +212,8 @@ def added_at(index: Tensor, gy: Tensor, shape: torch.Size) -> Tensor:
 
     Of two zeros, the sum is the positive one, as PyTorch's is.
     """
-    zeros = gy.new_zeros(()).expand(index.shape[0], shape[-2:].numel())
-    return zeros.scatter_add(-1, index, gy.reshape(index.shape)).view(shape)
+    gy, zeros = gy.flatten(-2), gy.new_zeros(()).expand(*shape[:-2], shape[-2:].numel())
+    return zeros.scatter_add(-1, index.view(gy.shape), gy).view(shape)
 
 
 def where_positive(gy: Tensor, y: Tensor) -> Tensor:
