@@ -85,7 +85,9 @@ def over_rows(vjp: Vjp, params: Params, x: Tensor) -> tuple[Tensor, Pullback]:
     y = y.reshape(*shape[:-1], y.shape[-1])
 
     def reshaped(gy: Tensor, *, wrt_input: bool = True) -> Cotangents:
-        grads, gx = pullback(gy.reshape(-1, gy.shape[-1]), wrt_input=wrt_input)
+        # Inductor keeps less where compiled code makes the rows anew.
+        back = vjp(params, x.reshape(-1, shape[-1]))[1] if is_dynamo_compiling() else pullback
+        grads, gx = back(gy.reshape(-1, gy.shape[-1]), wrt_input=wrt_input)
         if after is not None:  # autograd's may be gy itself, ours lies in memory of its own
             grads["bias"] = gy.sum_to_size(after.shape).clone()
         return grads, gx.reshape(shape) if gx is not None else None
