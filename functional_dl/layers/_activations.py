@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
+from torch.compiler import is_dynamo_compiling
 
 from functional_dl._guard import Maths, layer
 from functional_dl._numerics import (
@@ -17,6 +19,7 @@ from functional_dl._numerics import (
     normal_distribution,
     normal_slope,
     one_or,
+    root,
     times_factor,
     times_one_minus_square,
     times_sigmoid_slope,
@@ -60,7 +63,8 @@ def relu_squared() -> Maths:
         ∇X = 2 R ⊙ ∇Y
 
     Bits: those of autograd of `x.relu().square()`, value and gradient, for finite numbers; here, an
-    infinite ∇Y gives NaN where R is 0.
+    infinite ∇Y gives NaN where R is 0. Compiled code keeps no R but Y, which the next layer keeps
+    anyway, and takes its root: that is 0 where R is so small that Y is.
 
     Returns:
         A layer from (...) to (...), without params.
@@ -74,11 +78,15 @@ def relu_squared() -> Maths:
         2021.
     """
 
-    def forward(x: Tensor) -> tuple[Tensor, tuple[Tensor]]:
+    def forward(x: Tensor) -> tuple[Tensor, tuple[Tensor, bool]]:
         r = x.relu()
-        return r * r, (r,)
+        y = r * r
+        return y, (y, True) if is_dynamo_compiling() else (r, False)
 
-    return _rounded_once(forward, times_twice)
+    def backward(gy: Tensor, kept: Tensor, squared: bool) -> Tensor:
+        return times_twice(gy, root(kept) if squared else kept)
+
+    return _rounded_once(forward, backward)
 
 
 @layer
@@ -253,7 +261,7 @@ def _elementwise(
 
 
 def _rounded_once(
-    forward: Callable[[Tensor], tuple[Tensor, tuple[Tensor, ...]]],
+    forward: Callable[[Tensor], tuple[Tensor, tuple[Any, ...]]],
     backward: Callable[..., Tensor],
 ) -> Maths:
     """(Y, kept) = forward(X) and ∇X = backward(∇Y, *kept), which may be of single precision.

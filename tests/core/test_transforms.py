@@ -84,6 +84,28 @@ def test_compile_traces_a_step_as_one_graph(drawn: Any) -> None:
 
 
 @pytest.mark.builds
+@pytest.mark.filterwarnings("ignore:.*torch.jit.script:DeprecationWarning")
+def test_compiled_relu_squared_and_its_derivatives_are_the_same_and_0_where_it_is_off() -> None:
+    vjp = fdl.relu_squared().vjp
+    x, gy = torch.tensor([-1.0, -0.0, 0.0, 1e-15, 0.1, 3.0, torch.nan]), torch.full((7,), 2.0)
+
+    def gradient(x: Tensor) -> Tensor:
+        return vjp({}, x)[1](gy)[1]
+
+    def both(x: Tensor) -> tuple[Tensor, Tensor]:
+        return torch.func.jvp(gradient, (x,), (gy,))
+
+    torch.compiler.reset()
+    there, back = torch.compile(both, fullgraph=True, backend="eager")(x)
+    assert_close(there, 4 * x.relu(), rtol=1e-6, atol=0, equal_nan=True)  # the root is rounded
+    assert_close(back[:6], torch.tensor([0, 0, 0, 8.0, 8, 8]), rtol=1e-6, atol=0)
+    _, pullback = vjp({}, x)
+    torch.compiler.reset()
+    compiled = torch.compile(pullback, backend="eager")  # of a vjp that isn't
+    assert torch.equal(compiled(gy)[1][:6], 4 * x[:6].relu())
+
+
+@pytest.mark.builds
 def test_compiled_without_checks_of_globals_steps_of_one_function_are_told_apart() -> None:
     def step_of(model: fdl.Layer, optimizer: fdl.Optimizer) -> Any:
         f = fdl.value_and_grad(model, fdl.mse())
