@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from itertools import accumulate
-from typing import SupportsFloat
+from typing import Any, SupportsFloat
 
 import torch
 from torch import Tensor
@@ -189,24 +189,13 @@ def first_equal(parts: list[Tensor], begins: Tensor, y: Tensor, x: Tensor, k: in
     does from all before.
     """
     h, w = x.shape[-2:]
-    differs = torch.ne if is_compiling() or not y.is_inference() else _differs
     exact = torch.float32 if h * w <= 1 << 24 else torch.float64
     place = begins.to(exact).expand_as(y)
-    unequal = (differs(part, y) for part in parts[:-1])
+    # Numbers, where they may be written: booleans take three times as long.
+    unequal = (written_on(torch.empty_like(y), torch.ne, part, y) for part in parts[:-1])
     for n, so_far in enumerate(accumulate(unequal, torch.mul), 1):
         place = place.add(so_far, alpha=1 if n % k else w - k + 1)
     return place.long()
-
-
-def _differs(x: Tensor, y: Tensor) -> Tensor:
-    """1 where X and Y differ, else 0; where nothing is differentiated again.
-
-    These are numbers: booleans take three times as long.
-    """
-    try:
-        return torch.ne(x, y, out=torch.empty_like(x))
-    except RuntimeError:  # torch.vmap
-        return x != y
 
 
 def added_at(index: Tensor, gy: Tensor, shape: torch.Size) -> Tensor:
@@ -325,14 +314,14 @@ def logistic_slope(x: Tensor, phi: Tensor) -> Tensor:
     return written_on(a, torch.lerp, a, x.new_ones(()), phi)
 
 
-def written_on(home: Tensor, operation: Callable[..., Tensor], *args: Tensor) -> Tensor:
+def written_on(home: Tensor, operation: Callable[..., Any], *args: Any, **options: Any) -> Any:
     """The operation's result, in home's memory where nothing is differentiated again."""
     if not is_compiling() and home.is_inference():
         try:
-            return operation(*args, out=home)
-        except RuntimeError:  # torch.vmap
+            return operation(*args, **options, out=home)
+        except RuntimeError:  # torch.vmap, before anything is written
             pass
-    return operation(*args)
+    return operation(*args, **options)
 
 
 def _plus_square(a: float, b: float, x: Tensor) -> Tensor:

@@ -11,13 +11,7 @@ from torch.compiler import is_compiling
 
 from functional_dl._errors import check_sizes
 from functional_dl._guard import Maths, layer
-from functional_dl._numerics import (
-    in_single,
-    matrices,
-    plus_product,
-    rows,
-    scaled_product,
-)
+from functional_dl._numerics import in_single, matrices, plus_product, rows, scaled_product
 from functional_dl.contract import Cotangents, Layer, Params, Pullback
 from functional_dl.layers._combinators import sequential
 from functional_dl.layers._linear import linear

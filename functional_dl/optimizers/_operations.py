@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.compiler import is_compiling
 
-from functional_dl._numerics import Constant, rounded
+from functional_dl._numerics import Constant, rounded, written_on
 
 
 def may_write() -> bool:
@@ -42,17 +42,8 @@ class OnOne:
     def __call__(
         self, operation: Callable[..., Any], x: Any, *args: Any, home: Any = None, **options: Any
     ) -> Any:
-        owned = home if self._writes else None
-        if (
-            owned is not None
-            and owned.is_inference()
-            and x.is_contiguous()
-            and owned.is_contiguous()
-        ):
-            try:
-                return operation(x, *args, **options, out=home)
-            except RuntimeError:  # torch.vmap, before anything is written
-                pass
+        if self._writes and home is not None and x.is_contiguous() and home.is_contiguous():
+            return written_on(home, operation, x, *args, **options)
         return operation(x, *args, **options)
 
 
