@@ -51,7 +51,10 @@ class Maths(NamedTuple):
         apply: (params, x) ↦ y, where that takes less than `vjp`.
         takes: Whether x may have this shape, and which ones it may have in words, for the message
             when the maths has raised.
-        through: (params, x) ↦ (y, gy ↦ gx), as vjp, without the gradients of params.
+        through: (params, x) ↦ (y, gy ↦ gx), as vjp, without the gradients of params; for a layer
+            whose way back needs nothing of the way there but params and x.
+        recomputed: Whether compiled code is to run vjp once more on the way back, for a layer with
+            a `through` that comes after, rather than keep y; for a layer that has no params.
         below: If not 0, x holds whole numbers from 0 up and below this, such as tokens; y then has
             the dtype of params, and the cotangent of x is None.
     """
@@ -63,6 +66,7 @@ class Maths(NamedTuple):
     apply: Callable[[Params, Tensor], Tensor] | None = None
     takes: tuple[Callable[[torch.Size], bool], str] | None = None
     through: Callable[[Params, Tensor], tuple[Tensor, Through]] | None = None
+    recomputed: bool = False
     below: int = 0
 
 

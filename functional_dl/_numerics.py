@@ -278,12 +278,6 @@ def times_twice(gy: Tensor, r: Tensor) -> Tensor:
     return r.new_zeros(()).addcmul(r, gy, value=2)
 
 
-def root(y: Tensor) -> Tensor:
-    """√Y of a square, which has no derivative at 0: there, as R's own, it is taken for 0."""
-    positive = y != 0  # or NaN
-    return y.where(positive, 1).sqrt().where(positive, 0)
-
-
 def normal_distribution(x: Tensor) -> Tensor:
     """(1 + erf(X/√2)) / 2.
 

@@ -8,18 +8,15 @@ from typing import Any
 import torch
 from jaxtyping import Float
 from torch import Tensor
-from torch.compiler import is_dynamo_compiling
 
 from functional_dl._guard import Maths, layer
 from functional_dl._numerics import (
     at_least_single,
-    computed_once,
     logistic_distribution,
     logistic_slope,
     normal_distribution,
     normal_slope,
     one_or,
-    root,
     times_factor,
     times_one_minus_square,
     times_sigmoid_slope,
@@ -63,8 +60,7 @@ def relu_squared() -> Maths:
         ∇X = 2 R ⊙ ∇Y
 
     Bits: those of autograd of `x.relu().square()`, value and gradient, for finite numbers; here, an
-    infinite ∇Y gives NaN where R is 0. Compiled code keeps no R but Y, which the next layer keeps
-    anyway, and takes its root: that is 0 where R is so small that Y is.
+    infinite ∇Y gives NaN where R is 0.
 
     Returns:
         A layer from (...) to (...), without params.
@@ -78,15 +74,11 @@ def relu_squared() -> Maths:
         2021.
     """
 
-    def forward(x: Tensor) -> tuple[Tensor, tuple[Tensor, bool]]:
+    def forward(x: Tensor) -> tuple[Tensor, tuple[Tensor]]:
         r = x.relu()
-        y = r * r
-        return y, (y, True) if is_dynamo_compiling() else (r, False)
+        return r * r, (r,)
 
-    def backward(gy: Tensor, kept: Tensor, squared: bool) -> Tensor:
-        return times_twice(gy, root(kept) if squared else kept)
-
-    return _rounded_once(forward, backward)
+    return _rounded_once(forward, times_twice)
 
 
 @layer
@@ -215,7 +207,7 @@ def gelu(approximate: str = "none") -> Maths:
     def forward(x: Tensor) -> tuple[Tensor, tuple[Tensor]]:
         x = at_least_single(x)
         phi = distribution(x)
-        kept = computed_once(slope(x, phi))
+        kept = slope(x, phi)  # before phi is written on
         return written_on(phi, torch.mul, x, phi), (kept,)
 
     def apply(params: Params, x: Float[Tensor, "*N"]) -> Float[Tensor, "*N"]:
@@ -277,4 +269,4 @@ def _rounded_once(
 
         return y.to(x.dtype), pullback
 
-    return Maths(vjp)
+    return Maths(vjp, recomputed=True)

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 import torch
 from jaxtyping import Float, Shaped
 from torch import Tensor
+from torch.compiler import is_dynamo_compiling
 
 from functional_dl._errors import not_a, not_like
 from functional_dl._guard import Maths, layer, maths_of, proven, unguarded
 from functional_dl.contract import Cotangents, Generator, Layer, Params, Pullback, Vjp
+
+Link: TypeAlias = tuple[str, Vjp, bool]
+"""The key of a layer, its vjp, and whether that takes a generator."""
 
 
 @layer
@@ -38,6 +42,7 @@ def sequential(*layers: Layer) -> Maths:
     """
     named = _named("sequential", layers)
     chain = [(k, _watched("sequential", k, f), f.draws) for k, f in named.items()]
+    compiled_chain = _recomputing(chain, [maths_of(f) for f in layers])
 
     def vjp(
         params: Params, x: Shaped[Tensor, "*A"], generator: Generator = None
@@ -45,7 +50,7 @@ def sequential(*layers: Layer) -> Maths:
         dtype = x.dtype
         links: list[tuple[str, Pullback, bool | None]] = []
         some: bool | None = False  # whether a layer before has params; None if x has no cotangent
-        for k, f, draws in chain:
+        for k, f, draws in compiled_chain if is_dynamo_compiling() else chain:
             p = params[k]
             x, pullback_of_f = f(p, x, generator) if draws else f(p, x)
             if x.dtype is not dtype:
@@ -57,16 +62,13 @@ def sequential(*layers: Layer) -> Maths:
                 some = True
 
         def pullback(gy: Float[Tensor, "*B"], *, wrt_input: bool = True) -> Cotangents:
-            grads: Params = dict.fromkeys(named)  # keeps the order of construction
+            grads: Params = {k: {} for k in named}  # keeps the order of construction
             gx: Any = gy
             del gy  # gx alone holds a cotangent, and only until the next one is there
-            rest = reversed(links)
-            for k, pullback_of_f, some in rest:
+            for k, pullback_of_f, some in reversed(links):
                 wrt_x = some or (wrt_input and some is not None)
                 grads[k], gx = pullback_of_f(gx, wrt_input=wrt_x)
                 if not wrt_x:  # no layer before has params
-                    for before, *_ in rest:
-                        grads[before] = {}
                     return grads, None
                 if gx.dtype is not dtype:
                     raise _unlike("sequential", k, gx, dtype, gx.shape)
@@ -226,6 +228,38 @@ def _watched(name: str, k: str, f: Layer) -> Vjp:
             return grads, gx
 
         return y, pullback
+
+    return vjp
+
+
+def _recomputing(chain: list[Link], maths: list[Maths | None]) -> list[Link]:
+    """The chain, for compiled code, which makes the y of some layers anew and doesn't keep it."""
+    links: list[Link] = []
+    first: Vjp | None = None  # of the layer before, if its y is to be made anew
+    for link, m in zip(chain, maths, strict=True):
+        k, f, _ = link
+        if first and m and m.through:
+            links[-1] = k, _recomputed(first, f), False
+        else:
+            links.append(link)
+        first = f if m and m.recomputed else None
+    return links
+
+
+def _recomputed(first: Vjp, second: Vjp) -> Vjp:
+    """The vjp of two layers, of which the first has no params, that keeps nothing but its x.
+
+    On the way back, both run once more. The compiler leaves out what isn't needed of it, the y of
+    the second, and the rest becomes part of what is there anyway.
+    """
+
+    def vjp(params: Params, x: Tensor) -> tuple[Tensor, Pullback]:
+        def pullback(gy: Tensor, *, wrt_input: bool = True) -> Cotangents:
+            y, pullback_of_first = first({}, x)
+            grads, gx = second(params, y)[1](gy, wrt_input=wrt_input)
+            return grads, pullback_of_first(gx)[1] if wrt_input else None
+
+        return second(params, first({}, x)[0])[0], pullback
 
     return vjp
 
