@@ -233,7 +233,7 @@ def _watched(name: str, k: str, f: Layer) -> Vjp:
 
 
 def _recomputing(chain: list[Link], maths: list[Maths | None]) -> list[Link]:
-    """The chain, for compiled code, which makes the y of some layers anew and doesn't keep it."""
+    """The chain for compiled code, which computes what some layers give the next one anew."""
     links: list[Link] = []
     first: Vjp | None = None  # of the layer before, if its y is to be made anew
     for link, m in zip(chain, maths, strict=True):
@@ -247,10 +247,10 @@ def _recomputing(chain: list[Link], maths: list[Maths | None]) -> list[Link]:
 
 
 def _recomputed(first: Vjp, second: Vjp) -> Vjp:
-    """The vjp of two layers, of which the first has no params, that keeps nothing but its x.
+    """The vjp of two layers, the first without params, which keeps x and nothing between them.
 
-    On the way back, both run once more. The compiler leaves out what isn't needed of it, the y of
-    the second, and the rest becomes part of what is there anyway.
+    On the way back, both run once more. Of that, the compiler leaves out the second's y, which
+    nobody needs, and computes the rest in one pass with the first's pullback.
     """
 
     def vjp(params: Params, x: Tensor) -> tuple[Tensor, Pullback]:

@@ -15,7 +15,7 @@ from torch.func import functional_call
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 import functional_dl as fdl
-from cases import LAYERS, LOSSES, beside_linear, small
+from cases import LAYERS, LOSSES, beside_linear, same_trees, small
 
 assert_close = torch.testing.assert_close
 MODELS = [*LAYERS, *["sequential"] * 2]
@@ -84,25 +84,46 @@ def test_compile_traces_a_step_as_one_graph(drawn: Any) -> None:
 
 
 @pytest.mark.builds
-@pytest.mark.filterwarnings("ignore:.*torch.jit.script:DeprecationWarning")
-def test_compiled_relu_squared_and_its_derivatives_are_the_same_and_0_where_it_is_off() -> None:
-    vjp = fdl.relu_squared().vjp
-    x, gy = torch.tensor([-1.0, -0.0, 0.0, 1e-15, 0.1, 3.0, torch.nan]), torch.full((7,), 2.0)
+@pytest.mark.parametrize(
+    ("activation", "operation"),
+    [
+        (fdl.relu_squared(), "relu"),
+        (fdl.leaky_relu(), "sign"),
+        (fdl.silu(), "sigmoid"),
+        (fdl.gelu(), "erfc"),
+        (fdl.gelu("tanh"), "sigmoid_"),
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize(
+    ("after", "shape", "runs"),
+    [
+        (fdl.linear(3, 2), (4, 3), 3),
+        (fdl.conv2d(3, 2, 1), (2, 3, 2, 2), 3),
+        (fdl.rms_norm(3), (4, 3), 1),
+    ],
+    ids=["linear", "conv2d", "rms_norm"],
+)
+def test_compiled_code_runs_an_activation_before_an_affine_layer_again_on_each_way_back(
+    activation: fdl.Layer, operation: str, after: fdl.Layer, shape: tuple[int, ...], runs: int
+) -> None:
+    model = fdl.sequential(activation, after)
+    params, x = model.init(), torch.randn(shape)
+    calls: list[int] = []
 
-    def gradient(x: Tensor) -> Tensor:
-        return vjp({}, x)[1](gy)[1]
+    def counting(graph: torch.fx.GraphModule, _: Any) -> Any:
+        targets = [getattr(node.target, "__name__", node.target) for node in graph.graph.nodes]
+        calls.append(targets.count(operation))
+        return graph
 
-    def both(x: Tensor) -> tuple[Tensor, Tensor]:
-        return torch.func.jvp(gradient, (x,), (gy,))
+    def gradients(params: Any, x: Tensor) -> Any:
+        y, pullback = model.vjp(params, x)
+        return y, pullback(y), pullback(y, wrt_input=False)
 
     torch.compiler.reset()
-    there, back = torch.compile(both, fullgraph=True, backend="eager")(x)
-    assert_close(there, 4 * x.relu(), rtol=1e-6, atol=0, equal_nan=True)  # the root is rounded
-    assert_close(back[:6], torch.tensor([0, 0, 0, 8.0, 8, 8]), rtol=1e-6, atol=0)
-    _, pullback = vjp({}, x)
-    torch.compiler.reset()
-    compiled = torch.compile(pullback, backend="eager")  # of a vjp that isn't
-    assert torch.equal(compiled(gy)[1][:6], 4 * x[:6].relu())
+    compiled = torch.compile(gradients, fullgraph=True, backend=counting)
+    assert same_trees(compiled(params, x), gradients(params, x))
+    assert calls == [runs]
 
 
 @pytest.mark.builds
