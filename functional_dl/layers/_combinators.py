@@ -257,7 +257,7 @@ def _recomputed(first: Vjp, second: Vjp) -> Vjp:
         def pullback(gy: Tensor, *, wrt_input: bool = True) -> Cotangents:
             y, pullback_of_first = first({}, x)
             grads, gx = second(params, y)[1](gy, wrt_input=wrt_input)
-            return grads, pullback_of_first(gx)[1] if wrt_input else None
+            return grads, None if gx is None else pullback_of_first(gx)[1]
 
         return second(params, first({}, x)[0])[0], pullback
 
