@@ -2,6 +2,7 @@
 
 import torch
 from torch import Tensor
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 import functional_dl as fdl
 from proof.parity import (
@@ -41,6 +42,8 @@ def gpt_table(steps: int, seed: int, progress: Progress) -> tuple[Rows, bool]:
             style, pieces = QUICK[name]
             quick, _ = train_ours(fdl.gpt(*SIZES, style, is_tied), params, batches)
             fused, _ = train_theirs(modules(SIZES, pieces, is_tied), first, batches)
+            with sdpa_kernel(SDPBackend.MATH):
+                unfused, _ = train_theirs(modules(SIZES, pieces, is_tied), first, batches)
             moved = {**first, "2.1.weight": first["2.1.weight"].clone()}
             weight = moved["2.1.weight"].view(-1)
             weight[0] = weight[0].nextafter(torch.tensor(1.0))
@@ -52,6 +55,7 @@ def gpt_table(steps: int, seed: int, progress: Progress) -> tuple[Rows, bool]:
                     "written out: losses that differ": f"{sum(losses):,} of {steps:,}",
                     "params that do": f"{differ:,} of {sum(map(Tensor.numel, leaves.values())):,}",
                     "quick: largest distance of a loss to torch.nn's": apart(quick, fused),
+                    "torch.nn's to its own, attention not fused": apart(unfused, fused),
                     "torch.nn's to its own, a weight moved by 1 ulp": apart(other, fused),
                 }
             )
