@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -253,7 +252,7 @@ def _elementwise(
 
 
 def _rounded_once(
-    forward: Callable[[Tensor], tuple[Tensor, tuple[Any, ...]]],
+    forward: Callable[[Tensor], tuple[Tensor, tuple[Tensor, ...]]],
     backward: Callable[..., Tensor],
 ) -> Maths:
     """(Y, kept) = forward(X) and ∇X = backward(∇Y, *kept), which may be of single precision.

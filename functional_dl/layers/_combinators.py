@@ -233,9 +233,9 @@ def _watched(name: str, k: str, f: Layer) -> Vjp:
 
 
 def _recomputing(chain: list[Link], maths: list[Maths | None]) -> list[Link]:
-    """The chain for compiled code, which computes what some layers give the next one anew."""
+    """The chain for compiled code, which computes the y of some layers again on the way back."""
     links: list[Link] = []
-    first: Vjp | None = None  # of the layer before, if its y is to be made anew
+    first: Vjp | None = None  # of the layer before, if its y is to be computed again
     for link, m in zip(chain, maths, strict=True):
         k, f, _ = link
         if first and m and m.through:
